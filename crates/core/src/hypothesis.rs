@@ -1,0 +1,1 @@
+//! Which prefix of the partial hypotheses is stable.

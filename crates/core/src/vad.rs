@@ -1,0 +1,1 @@
+//! Frame to speech or silence, with hangover.

@@ -1,0 +1,68 @@
+//! Speech to text: a queue in front of a recogniser's own threads.
+
+use std::{sync::Arc, time::Duration};
+
+use sidetone_core::call::{AsrFailure, CallId, Gate, Purpose, UtteranceId};
+use tokio::{sync::mpsc, time::Instant};
+
+/// Turns speech into text. Calls block: they run on the engine's own threads, never on tokio's.
+pub trait Recognizer: Send + Sync + 'static {
+    /// Transcribes segments of one language together: one answer a segment, in order.
+    ///
+    /// # Errors
+    /// When the whole batch failed.
+    fn recognize(&self, language: &str, batch: &[Segment]) -> Result<Vec<Recognized>, RecognizeError>;
+}
+
+/// A stretch of one person's audio.
+#[derive(Debug, Clone)]
+pub struct Segment {
+    /// 16 kHz mono PCM16.
+    pub pcm: Arc<[i16]>,
+    /// How much of it is voiced; bounds the number of tokens.
+    pub voiced: Duration,
+}
+
+/// What the model made of one segment, before any gate.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Recognized {
+    pub text: String,
+    /// Mean log probability of the tokens (0 is certain).
+    pub score: f32,
+    /// Whisper's own probability that nobody speaks.
+    pub no_speech: f32,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum RecognizeError {
+    #[error("the recogniser does not know the language `{0}`")]
+    Language(String),
+    #[error("the recogniser failed: {0}")]
+    Engine(String),
+}
+
+/// A transcription wanted by a call.
+#[derive(Debug)]
+pub struct Job {
+    pub call: CallId,
+    pub utterance: UtteranceId,
+    pub purpose: Purpose,
+    pub language: Arc<str>,
+    pub segment: Segment,
+    /// Media time of the segment's end, handed back with the result.
+    pub to: Duration,
+    /// A result after this is of no use.
+    pub deadline: Instant,
+    pub reply: mpsc::Sender<JobDone>,
+}
+
+/// A job's result, sent back to the call that asked.
+#[derive(Debug)]
+pub struct JobDone {
+    pub utterance: UtteranceId,
+    pub purpose: Purpose,
+    pub to: Duration,
+    pub result: Result<Result<String, Gate>, AsrFailure>,
+    pub queued: Duration,
+    pub compute: Duration,
+}

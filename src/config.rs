@@ -1,0 +1,335 @@
+//! The configuration file, parsed once into complete typed values.
+//!
+//! `config.example.toml` is embedded, documents every key, and is what applies where no file is given.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use serde::{Deserialize, Deserializer};
+
+/// The documented example: every key with its default.
+pub const EXAMPLE: &str = include_str!("../config.example.toml");
+
+/// Everything `sidetone` can be told. Missing keys take the example's values; unknown ones are refused.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    pub media: Media,
+    pub switch: Switch,
+    pub asr: Asr,
+    pub amd: Amd,
+    pub call: Call,
+    pub prompts: Prompts,
+    pub store: Store,
+    pub http: Http,
+    pub record: Record,
+    pub retention: Retention,
+    pub shutdown: Shutdown,
+    pub log: Log,
+}
+
+/// A password or token: never shown.
+#[derive(Clone, Default, Deserialize, PartialEq, Eq)]
+#[serde(transparent)]
+pub struct Secret(String);
+
+impl Secret {
+    #[must_use]
+    pub fn new(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+
+    /// The secret itself, for the one place that sends or compares it.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if self.0.is_empty() { "(none)" } else { "(hidden)" })
+    }
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Media {
+    pub listen: SocketAddr,
+    /// What FreeSWITCH is told to connect to; without a path. Empty: `ws://` and `listen`.
+    pub public_url: String,
+    /// Samples a second asked of the stream module: 8000 or 16000.
+    pub sample_rate: u32,
+    /// A stream without audio for so long is closed.
+    #[serde(deserialize_with = "duration")]
+    pub idle_timeout: Duration,
+    pub max_message_bytes: usize,
+}
+
+impl Default for Media {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8090)),
+            public_url: String::new(),
+            sample_rate: 8000,
+            idle_timeout: Duration::from_secs(8),
+            max_message_bytes: 256 * 1024,
+        }
+    }
+}
+
+/// Which stream module FreeSWITCH has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub enum StreamModule {
+    #[serde(rename = "mod_audio_stream")]
+    AudioStream,
+    #[serde(rename = "mod_audio_fork")]
+    AudioFork,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Switch {
+    /// FreeSWITCH's event socket, `host:port`.
+    pub esl: String,
+    pub password: Secret,
+    pub module: StreamModule,
+    /// The number shown to those we call. Required to place calls.
+    pub caller_id: String,
+    /// How a number is dialled: `{e164}` is `+33612345678`, `{digits}` is `33612345678`.
+    pub dial_string: String,
+    /// The prompts folder as FreeSWITCH sees it; empty: the same as `prompts.dir`.
+    pub prompts_dir: String,
+    /// Names this sidecar in its channels, so that it knows them again after a crash.
+    pub instance: String,
+}
+
+impl Default for Switch {
+    fn default() -> Self {
+        Self {
+            esl: "127.0.0.1:8021".to_owned(),
+            password: Secret::new("ClueCon"),
+            module: StreamModule::AudioStream,
+            caller_id: String::new(),
+            dial_string: "sofia/gateway/default/{e164}".to_owned(),
+            prompts_dir: String::new(),
+            instance: "sidetone".to_owned(),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Asr {
+    /// A known name (`sidetone models list`) or a directory with a CTranslate2 Whisper model.
+    pub model: String,
+    /// Where fetched models are kept; empty: the user's data folder.
+    pub models_dir: String,
+    /// Model copies, each with one thread; 0: one a core, at most four.
+    pub replicas: usize,
+    pub queue_length: usize,
+}
+
+impl Default for Asr {
+    fn default() -> Self {
+        Self { model: "tiny.en".to_owned(), models_dir: String::new(), replicas: 0, queue_length: 256 }
+    }
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Amd {
+    /// How much audio from the answer is judged.
+    #[serde(deserialize_with = "duration")]
+    pub window: Duration,
+    /// How long after the window a transcript may come; then the verdict falls without it.
+    #[serde(deserialize_with = "duration")]
+    pub transcript_wait: Duration,
+}
+
+impl Default for Amd {
+    fn default() -> Self {
+        Self { window: Duration::from_millis(2300), transcript_wait: Duration::from_millis(400) }
+    }
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Call {
+    #[serde(deserialize_with = "duration")]
+    pub ring_timeout: Duration,
+    #[serde(deserialize_with = "duration")]
+    pub max_duration: Duration,
+}
+
+impl Default for Call {
+    fn default() -> Self {
+        Self { ring_timeout: Duration::from_secs(30), max_duration: Duration::from_secs(600) }
+    }
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Prompts {
+    /// The folder that scenario prompt files are relative to, as we see it.
+    pub dir: PathBuf,
+}
+
+impl Default for Prompts {
+    fn default() -> Self {
+        Self { dir: PathBuf::from("scenarios/prompts") }
+    }
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Store {
+    /// `sqlite:PATH`; the file is made where it is missing.
+    pub url: String,
+}
+
+impl Default for Store {
+    fn default() -> Self {
+        Self { url: "sqlite:sidetone.db".to_owned() }
+    }
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Http {
+    pub listen: SocketAddr,
+    /// Required (as `Authorization: Bearer`) where `listen` is not loopback.
+    pub token: Secret,
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Self { listen: SocketAddr::from(([127, 0, 0, 1], 8080)), token: Secret::default() }
+    }
+}
+
+/// How much of a call's audio is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RecordAudio {
+    Off,
+    /// The audio the verdict was made from.
+    Amd,
+    All,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Record {
+    pub audio: RecordAudio,
+    /// Where recordings and the events' JSON lines go; empty: no JSON lines, recordings beside the database.
+    pub dir: String,
+}
+
+impl Default for Record {
+    fn default() -> Self {
+        Self { audio: RecordAudio::Off, dir: String::new() }
+    }
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Retention {
+    /// Calls, their events and recordings are deleted after so many days; 0: kept.
+    pub days: u32,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self { days: 90 }
+    }
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Shutdown {
+    /// How long live calls may go on after SIGTERM.
+    #[serde(deserialize_with = "duration")]
+    pub grace: Duration,
+}
+
+impl Default for Shutdown {
+    fn default() -> Self {
+        Self { grace: Duration::from_secs(30) }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Log {
+    /// A tracing filter: `info`, `debug`, `sidetone=debug`.
+    pub level: String,
+    pub format: LogFormat,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { level: "info".to_owned(), format: LogFormat::Text }
+    }
+}
+
+/// What is wrong with a configuration; the message names the file and the key.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    #[error("{path}: cannot be read: {source}")]
+    Read { path: PathBuf, source: std::io::Error },
+    #[error("{path}: {message}")]
+    Parse { path: PathBuf, message: String },
+    #[error("{key}: {message}")]
+    Value { key: &'static str, message: String },
+}
+
+impl Config {
+    /// Reads and checks a file.
+    ///
+    /// # Errors
+    /// Names the file, the line and the key.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        Self::parse(&text)
+            .map_err(|message| ConfigError::Parse { path: path.to_owned(), message: message.to_string() })
+    }
+
+    /// Parses a configuration's text.
+    ///
+    /// # Errors
+    /// Unknown keys, wrong types, values out of range.
+    pub fn parse(text: &str) -> Result<Self, toml::de::Error> {
+        toml::from_str(text)
+    }
+
+    /// The WebSocket base that FreeSWITCH is given.
+    #[must_use]
+    pub fn public_url(&self) -> String {
+        if self.media.public_url.is_empty() {
+            format!("ws://{}", self.media.listen)
+        } else {
+            self.media.public_url.trim_end_matches('/').to_owned()
+        }
+    }
+}
+
+/// `500ms`, `8s`, `2m`, `1h`, `1m 30s`.
+fn duration<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+    let text = String::deserialize(from)?;
+    let span: jiff::SignedDuration = text
+        .parse()
+        .map_err(|_| serde::de::Error::custom(format!("`{text}` is no duration: write 500ms, 8s, 2m or 1h")))?;
+    Duration::try_from(span).map_err(|_| serde::de::Error::custom(format!("`{text}` is negative")))
+}

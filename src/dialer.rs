@@ -1,0 +1,1 @@
+//! Turns waiting contacts into calls, at the pace allowed.

@@ -1,0 +1,14 @@
+//! Sidetone: the effects around `sidetone-core`. `main.rs` parses arguments and calls in here.
+
+pub mod app;
+pub mod asr;
+pub mod cli;
+pub mod config;
+pub mod dialer;
+pub mod http;
+pub mod media;
+pub mod metrics;
+pub mod session;
+pub mod sim;
+pub mod store;
+pub mod switch;

@@ -1,0 +1,1 @@
+//! A FreeSWITCH stand-in for the demo, the tests and load.
