@@ -51,10 +51,25 @@ pub enum Cause {
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Evidence {
     /// What was heard, as transcribed.
-    Text { text: String },
+    Text {
+        text: String,
+    },
     /// A phrase that matched, the class it speaks for and its weight.
-    Phrase { phrase: String, speaks_for: Verdict, weight: f32 },
-    Tone { tone: Tone, at_ms: u64 },
-    Cadence { voiced_ms: u64, greeting_ms: u64, longest_pause_ms: u64 },
-    Level { peak_dbfs: f32 },
+    Phrase {
+        phrase: String,
+        speaks_for: Verdict,
+        weight: f32,
+    },
+    Tone {
+        tone: Tone,
+        at_ms: u64,
+    },
+    Cadence {
+        voiced_ms: u64,
+        greeting_ms: u64,
+        longest_pause_ms: u64,
+    },
+    Level {
+        peak_dbfs: f32,
+    },
 }

@@ -4,7 +4,12 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{amd::{Cause, Evidence, Verdict}, frame::Frame, scenario::Prompt, tones::Tone};
+use crate::{
+    amd::{Cause, Evidence, Verdict},
+    frame::Frame,
+    scenario::Prompt,
+    tones::Tone,
+};
 
 /// The channel's uuid in FreeSWITCH (`origination_uuid`), the WebSocket path and the attempt row: one id end to
 /// end. Only `[0-9a-zA-Z-]`, 1 to 64 characters, so that it can stand in a URL, a command and a file name.
@@ -70,7 +75,11 @@ pub enum Input<'a> {
     StreamDown(StreamEnd),
     PlaybackStarted(PlayId),
     /// `heard`: how much of the prompt was played, counted from its file's start, where the switch said so.
-    PlaybackDone { id: PlayId, end: PlaybackEnd, heard: Option<Duration> },
+    PlaybackDone {
+        id: PlayId,
+        end: PlaybackEnd,
+        heard: Option<Duration>,
+    },
     Transcript(Transcript),
     Dtmf(Digit),
     /// The switch ended the leg, or never had it: its Q.850 name (`NORMAL_CLEARING`, `USER_BUSY`...).
@@ -85,7 +94,11 @@ pub enum Input<'a> {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Command {
     /// Play a prompt; `from` is where in the file to start.
-    Play { id: PlayId, prompt: Prompt, from: Duration },
+    Play {
+        id: PlayId,
+        prompt: Prompt,
+        from: Duration,
+    },
     /// Stop this playback and whatever is queued behind it.
     StopPlayback(PlayId),
     Transcribe(Transcribe),
@@ -299,35 +312,105 @@ pub enum Event {
     Ringing,
     Answered,
     StreamUp,
-    StreamDown { end: StreamEnd },
-    FramesLost { frames: u32 },
-    SpeechStarted { at_ms: u64 },
-    SpeechEnded { at_ms: u64, voiced_ms: u64 },
-    Tone { tone: Tone, at_ms: u64 },
-    Transcript { utterance: UtteranceId, purpose: Purpose, to_ms: u64, text: Option<String>, gate: Option<Gate>, failure: Option<AsrFailure>, queued_ms: u64, compute_ms: u64 },
+    StreamDown {
+        end: StreamEnd,
+    },
+    FramesLost {
+        frames: u32,
+    },
+    SpeechStarted {
+        at_ms: u64,
+    },
+    SpeechEnded {
+        at_ms: u64,
+        voiced_ms: u64,
+    },
+    Tone {
+        tone: Tone,
+        at_ms: u64,
+    },
+    Transcript {
+        utterance: UtteranceId,
+        purpose: Purpose,
+        to_ms: u64,
+        text: Option<String>,
+        gate: Option<Gate>,
+        failure: Option<AsrFailure>,
+        queued_ms: u64,
+        compute_ms: u64,
+    },
     /// `after_speech_ms`: from the end of the last speech before the verdict, if there was any.
-    Verdict { verdict: Verdict, cause: Cause, confidence: f32, evidence: Vec<Evidence>, at_ms: u64, after_speech_ms: Option<u64> },
-    Step { name: String },
-    PromptStarted { id: PlayId, file: String },
-    PromptEnded { id: PlayId, end: PlaybackEnd, heard_ms: Option<u64> },
+    Verdict {
+        verdict: Verdict,
+        cause: Cause,
+        confidence: f32,
+        evidence: Vec<Evidence>,
+        at_ms: u64,
+        after_speech_ms: Option<u64>,
+    },
+    Step {
+        name: String,
+    },
+    PromptStarted {
+        id: PlayId,
+        file: String,
+    },
+    PromptEnded {
+        id: PlayId,
+        end: PlaybackEnd,
+        heard_ms: Option<u64>,
+    },
     /// `after_speech_start_ms`: from the start of the interrupting speech to the decision.
-    BargeIn { id: PlayId, cause: BargeInCause, at_ms: u64, after_speech_start_ms: Option<u64> },
+    BargeIn {
+        id: PlayId,
+        cause: BargeInCause,
+        at_ms: u64,
+        after_speech_start_ms: Option<u64>,
+    },
     /// `took_ms`: wall time from the request to the switch's confirmation.
-    BreakConfirmed { id: PlayId, took_ms: u64 },
-    Listening { at_ms: u64 },
+    BreakConfirmed {
+        id: PlayId,
+        took_ms: u64,
+    },
+    Listening {
+        at_ms: u64,
+    },
     /// The person's turn ended and this is what they said. `intent`: what the scenario made of it.
-    Turn { text: String, intent: Option<String>, at_ms: u64, endpoint_ms: u64 },
-    NoInput { count: u32 },
-    NoMatch { count: u32 },
-    Dtmf { digit: Digit },
+    Turn {
+        text: String,
+        intent: Option<String>,
+        at_ms: u64,
+        endpoint_ms: u64,
+    },
+    NoInput {
+        count: u32,
+    },
+    NoMatch {
+        count: u32,
+    },
+    Dtmf {
+        digit: Digit,
+    },
     /// The far side is ready to record: its beep ended, or its greeting did.
-    MessageStart { by_beep: bool, at_ms: u64 },
-    Transfer { target: String },
+    MessageStart {
+        by_beep: bool,
+        at_ms: u64,
+    },
+    Transfer {
+        target: String,
+    },
     StreamRestart,
-    HangupAsked { reason: HangupReason },
-    HungUp { cause: HangupCause },
+    HangupAsked {
+        reason: HangupReason,
+    },
+    HungUp {
+        cause: HangupCause,
+    },
     /// The last event of every call. `outcome`: the scenario's own word for how it ended.
-    Ended { disposition: Disposition, outcome: Option<String> },
+    Ended {
+        disposition: Disposition,
+        outcome: Option<String>,
+    },
 }
 
 /// What a call came to, in business words; decides retries.
