@@ -19,3 +19,4 @@ pub mod text;
 pub mod tones;
 pub mod turn;
 pub mod vad;
+pub mod yaml;

@@ -1,0 +1,474 @@
+//! YAML to [`Scenario`]: everything wrong with a file is said in one go, each with its line.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use super::{
+    Branch, End, Listen, ListenSpec, MachineAction, Next, PromptTemplate, Retry, Scenario, Step, StepId,
+    Template, Variable, check,
+};
+use crate::{
+    amd::Verdict,
+    call::{Digit, Disposition},
+    text::{PhrasePack, PhraseSet},
+    yaml::{At, Finding, Findings, Key, Kind, Node, Place, Severity, suggestion},
+};
+
+/// A scenario that cannot be used: every finding, with file and line.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", self.lines().join("\n"))]
+pub struct ScenarioError {
+    pub file: String,
+    pub findings: Vec<Finding>,
+}
+
+impl ScenarioError {
+    /// `file:line:column: key: message`, one each.
+    #[must_use]
+    pub fn lines(&self) -> Vec<String> {
+        self.findings.iter().map(|finding| finding.line(&self.file)).collect()
+    }
+}
+
+impl Scenario {
+    /// Reads a scenario; `file_name` is for the messages.
+    ///
+    /// # Errors
+    /// All mistakes of the file, each with line, key and what would be right.
+    pub fn parse(yaml: &str, file_name: &str) -> Result<Self, ScenarioError> {
+        let fail = |findings| ScenarioError { file: file_name.to_owned(), findings };
+        let node = Node::parse(yaml).map_err(|finding| fail(vec![finding]))?;
+        let findings = Findings::default();
+        let scenario = Reader::new(&findings).scenario(&At::root(&node));
+        let failed = findings.any_error();
+        let findings = findings.into_sorted();
+        match scenario {
+            Some(scenario) if !failed => Ok(Self { warnings: findings, ..scenario }),
+            Some(_) | None => Err(fail(findings)),
+        }
+    }
+}
+
+const TOP: &[&str] =
+    &["name", "description", "language", "variables", "intents", "start", "machine", "max_visits", "steps"];
+const STEP: &[&str] = &["play", "barge_in", "listen", "goto", "transfer", "hang_up"];
+const LISTEN: &[&str] = &["timeout", "max_turn", "on", "dtmf", "no_input", "no_match"];
+const MACHINES: [(&str, Verdict); 8] = [
+    ("voicemail", Verdict::Voicemail),
+    ("mailbox_full", Verdict::MailboxFull),
+    ("screening", Verdict::Screening),
+    ("ivr", Verdict::Ivr),
+    ("sit", Verdict::Sit),
+    ("fax", Verdict::Fax),
+    ("tone", Verdict::Tone),
+    ("music", Verdict::Music),
+];
+const MACHINE_KEYS: &[&str] =
+    &["voicemail", "mailbox_full", "screening", "ivr", "sit", "fax", "tone", "music"];
+const DISPOSITIONS: [(&str, Disposition); 5] = [
+    ("completed", Disposition::Completed),
+    ("message_left", Disposition::MessageLeft),
+    ("no_input", Disposition::NoInput),
+    ("machine", Disposition::Machine),
+    ("screened", Disposition::Screened),
+];
+
+/// Intents by name: their phrases and weights.
+type Intents = BTreeMap<String, Vec<(String, f32)>>;
+
+struct Reader<'f> {
+    findings: &'f Findings,
+    step_names: Vec<String>,
+    intents: Intents,
+    intent_names: Vec<String>,
+    used_intents: std::cell::RefCell<Vec<String>>,
+    variables: BTreeMap<String, Variable>,
+}
+
+impl<'f> Reader<'f> {
+    fn new(findings: &'f Findings) -> Self {
+        Self {
+            findings,
+            step_names: Vec::new(),
+            intents: Intents::new(),
+            intent_names: Vec::new(),
+            used_intents: std::cell::RefCell::default(),
+            variables: BTreeMap::new(),
+        }
+    }
+
+    fn scenario(mut self, root: &At<'_>) -> Option<Scenario> {
+        let findings = self.findings;
+        let fields = root.fields(TOP, findings);
+        let name = fields.require("name", findings).and_then(|at| at.text(findings));
+        let description = fields.get("description").and_then(|at| at.text(findings)).unwrap_or_default();
+        let language = fields.require("language", findings).and_then(|at| self.language(&at));
+        if let Some(at) = fields.get("variables") {
+            self.variables =
+                at.entries(findings).iter().filter_map(|(key, at)| self.variable(key, at)).collect();
+        }
+        let pack = language.as_deref().and_then(PhrasePack::for_language);
+        let declared = fields.get("intents").map(|at| at.entries(findings)).unwrap_or_default();
+        self.intents(&declared, pack);
+        let steps_at = fields.require("steps", findings);
+        let entries = steps_at.as_ref().map(|at| at.entries(findings)).unwrap_or_default();
+        if let (Some(at), true) = (&steps_at, entries.is_empty()) {
+            findings.error(at, "has no step");
+        }
+        self.step_names = entries.iter().map(|(key, _)| key.name.clone()).collect();
+        let steps: Vec<Option<Step>> = entries.iter().map(|(key, at)| self.step(key, at)).collect();
+        let start = match fields.get("start") {
+            Some(at) => self.target(&at),
+            None => (!steps.is_empty()).then_some(StepId(0)),
+        };
+        let machine = fields.get("machine").map(|at| self.machine(&at)).unwrap_or_default();
+        let max_visits =
+            fields.get("max_visits").and_then(|at| at.whole(findings, 1000)).unwrap_or(10).max(1);
+        self.unused_intents(&declared);
+        let steps: Vec<Step> = steps.into_iter().collect::<Option<_>>()?;
+        let scenario = Scenario {
+            name: name?,
+            description,
+            language: language?,
+            variables: self.variables,
+            steps,
+            start: start?,
+            machine,
+            max_visits,
+            warnings: Vec::new(),
+        };
+        check::check(&scenario, findings);
+        Some(scenario)
+    }
+
+    fn language(&self, at: &At<'_>) -> Option<String> {
+        let language = at.text(self.findings)?;
+        if PhrasePack::for_language(&language).is_none() {
+            let known = suggestion(&language, PhrasePack::LANGUAGES.into_iter());
+            self.findings.error(at, format!("no phrases for the language `{language}`{known}"));
+            return None;
+        }
+        Some(language)
+    }
+
+    /// `day: [monday, tuesday]`, or `day: {values: [..], default: monday}`.
+    fn variable(&self, key: &Key, at: &At<'_>) -> Option<(String, Variable)> {
+        let (list, default) = match &at.node.kind {
+            Kind::Map(_) => {
+                let fields = at.fields(&["values", "default"], self.findings);
+                (fields.require("values", self.findings)?, fields.get("default"))
+            }
+            Kind::Null | Kind::Scalar(_) | Kind::Seq(_) => (at.clone(), None),
+        };
+        let mut values = Vec::new();
+        for item in list.one_or_many() {
+            let value = item.text(self.findings)?;
+            if !value.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_') {
+                self.findings.error(&item, format!("`{value}` may hold only letters a-z, digits, - and _"));
+            } else if values.contains(&value) {
+                self.findings.error(&item, format!("`{value}` is given twice"));
+            }
+            values.push(value);
+        }
+        let default = match default {
+            Some(at) => {
+                let value = at.text(self.findings)?;
+                if !values.contains(&value) {
+                    let known = suggestion(&value, values.iter().map(String::as_str));
+                    self.findings.error(&at, format!("`{value}` is not one of the values{known}"));
+                }
+                Some(value)
+            }
+            None => None,
+        };
+        Some((key.name.clone(), Variable { values, default }))
+    }
+
+    fn intents(&mut self, declared: &[(&Key, At<'_>)], pack: Option<&PhrasePack>) {
+        for name in ["yes", "no", "opt_out"] {
+            let phrases = pack.and_then(|pack| pack.intent(name)).unwrap_or_default();
+            if !phrases.is_empty() {
+                self.intents.insert(name.to_owned(), phrases.to_vec());
+            }
+        }
+        for (key, at) in declared {
+            if key.name == "any" {
+                self.findings.error(at, "`any` is built in: whatever no other branch understands");
+                continue;
+            }
+            let phrases = self.intent_phrases(at, pack.map_or("", PhrasePack::language));
+            self.intents.entry(key.name.clone()).or_default().extend(phrases);
+        }
+        self.intent_names = self.intents.keys().cloned().chain(["any".to_owned()]).collect();
+    }
+
+    /// A list for the scenario's own language, or one list a language.
+    fn intent_phrases(&self, at: &At<'_>, language: &str) -> Vec<(String, f32)> {
+        let list = match &at.node.kind {
+            Kind::Map(_) => {
+                let languages = at.entries(self.findings);
+                for (key, _) in &languages {
+                    if PhrasePack::for_language(&key.name).is_none() {
+                        let known = suggestion(&key.name, PhrasePack::LANGUAGES.into_iter());
+                        self.findings.error(at, format!("`{}` is no language with phrases{known}", key.name));
+                    }
+                }
+                let own = languages.into_iter().find(|(key, _)| key.name == language);
+                own.map(|(_, at)| at)
+            }
+            Kind::Null | Kind::Scalar(_) | Kind::Seq(_) => Some(at.clone()),
+        };
+        let phrases: Vec<(String, f32)> = match &list {
+            Some(list) if list.node.kind != Kind::Null => {
+                list.one_or_many().iter().filter_map(|item| Some((item.text(self.findings)?, 1.0))).collect()
+            }
+            Some(_) | None => Vec::new(),
+        };
+        if phrases.is_empty() && !language.is_empty() {
+            self.findings.error(at, format!("has no phrase for the scenario's language `{language}`"));
+        }
+        phrases
+    }
+
+    fn unused_intents(&self, declared: &[(&Key, At<'_>)]) {
+        for (key, at) in declared {
+            if !self.used_intents.borrow().contains(&key.name) {
+                self.findings.push(
+                    Severity::Warning,
+                    key.place,
+                    at.path.clone(),
+                    "no step listens for it".to_owned(),
+                );
+            }
+        }
+    }
+
+    fn step(&self, key: &Key, at: &At<'_>) -> Option<Step> {
+        let fields = at.fields(STEP, self.findings);
+        let prompts = fields.get("play").map(|at| self.prompts(&at)).unwrap_or_default();
+        let ways = ["listen", "goto", "transfer", "hang_up"];
+        let given: Vec<At<'_>> = ways.iter().filter_map(|way| fields.get(way)).collect();
+        let [way] = given.as_slice() else {
+            if matches!(at.node.kind, Kind::Map(_)) {
+                let message = if given.is_empty() {
+                    "does not say what comes next: add one of listen, goto, transfer, hang_up"
+                } else {
+                    "goes several ways: keep one of listen, goto, transfer, hang_up"
+                };
+                self.findings.push(Severity::Error, key.place, at.path.clone(), message.to_owned());
+            }
+            return None;
+        };
+        let next = match ways.iter().position(|name| way.path.ends_with(&format!(".{name}"))) {
+            Some(0) => self.listen(way).map(Next::Listen),
+            Some(1) => self.target(way).map(Next::Goto),
+            Some(2) => self.transfer(way).map(Next::Transfer),
+            Some(_) | None => self.hang_up(way, &key.name).map(Next::HangUp),
+        };
+        let goes_on = matches!(next, Some(Next::Listen(_) | Next::Goto(_)));
+        let barge_in = fields.get("barge_in").and_then(|at| at.boolean(self.findings)).unwrap_or(goes_on);
+        Some(Step { name: key.name.clone(), place: key.place, prompts, barge_in, next: next? })
+    }
+
+    fn prompts(&self, at: &At<'_>) -> Vec<PromptTemplate> {
+        at.one_or_many().iter().filter_map(|item| self.prompt(item)).collect()
+    }
+
+    fn prompt(&self, at: &At<'_>) -> Option<PromptTemplate> {
+        let fields = at.fields(&["file", "text"], self.findings);
+        let file_at = fields.require("file", self.findings);
+        let text_at = fields.require("text", self.findings);
+        let file = self.template(&file_at?)?;
+        let text_at = text_at?;
+        let text = self.template(&text_at)?;
+        let file_at = fields.get("file")?;
+        for name in file.variables().filter(|name| !self.variables.contains_key(*name)) {
+            let known = suggestion(name, self.variables.keys().map(String::as_str));
+            let message = format!("`{{{name}}}` has no list of values; add it under `variables`{known}");
+            self.findings.error(&file_at, message);
+        }
+        for name in text.variables().filter(|name| !file.variables().any(|in_file| in_file == *name)) {
+            let message =
+                format!("says `{{{name}}}`, but the file name does not hold it: all hear the same recording");
+            self.findings.warning(&text_at, message);
+        }
+        let shown = file.to_string();
+        if let Some(wrong) = wrong_path(&shown) {
+            self.findings.error(&file_at, format!("`{shown}` {wrong}"));
+        }
+        Some(PromptTemplate { file, text, place: file_at.node.place })
+    }
+
+    fn template(&self, at: &At<'_>) -> Option<Template> {
+        let text = at.text(self.findings)?;
+        Template::parse(&text).map_err(|wrong| self.findings.error(at, wrong)).ok()
+    }
+
+    fn target(&self, at: &At<'_>) -> Option<StepId> {
+        let name = at.text(self.findings)?;
+        let found = self.step_names.iter().position(|step| *step == name).map(StepId);
+        if found.is_none() {
+            let known = suggestion(&name, self.step_names.iter().map(String::as_str));
+            self.findings.error(at, format!("there is no step `{name}`{known}"));
+        }
+        found
+    }
+
+    fn listen(&self, at: &At<'_>) -> Option<Listen> {
+        let fields = at.fields(LISTEN, self.findings);
+        let duration =
+            |name, usual| fields.get(name).and_then(|at| at.duration(self.findings)).unwrap_or(usual);
+        let usual = ListenSpec::default();
+        let branches = fields.get("on").map(|at| self.branches(&at)).unwrap_or_default();
+        let keys = fields.get("dtmf").map(|at| self.keys(&at)).unwrap_or_default();
+        if branches.is_empty() && keys.is_empty() && matches!(at.node.kind, Kind::Map(_)) {
+            self.findings.error(at, "listens for nothing: add `on` or `dtmf`");
+        }
+        let phrases = branches.iter().enumerate().flat_map(|(i, branch)| {
+            let phrases = self.intents.get(&branch.intent).cloned().unwrap_or_default();
+            phrases.into_iter().map(move |(phrase, weight)| (phrase, i, weight))
+        });
+        let phrases =
+            PhraseSet::new(phrases).map_err(|error| self.findings.error(at, error.to_string())).ok()?;
+        Some(Listen {
+            spec: ListenSpec {
+                no_input: duration("timeout", usual.no_input),
+                max_turn: duration("max_turn", usual.max_turn),
+                keys: !keys.is_empty(),
+            },
+            branches,
+            phrases,
+            keys,
+            no_input: self.retry(fields.get("no_input"), 1),
+            no_match: self.retry(fields.get("no_match"), 2),
+        })
+    }
+
+    fn branches(&self, at: &At<'_>) -> Vec<Branch> {
+        let mut branches = Vec::new();
+        for (key, at) in at.entries(self.findings) {
+            if !self.intent_names.contains(&key.name) {
+                let known = suggestion(&key.name, self.intent_names.iter().map(String::as_str));
+                let message = format!("there is no intent `{}`{known}", key.name);
+                self.findings.push(Severity::Error, key.place, at.path.clone(), message);
+            }
+            self.used_intents.borrow_mut().push(key.name.clone());
+            if let Some(to) = self.target(&at) {
+                branches.push(Branch { intent: key.name.clone(), to });
+            }
+        }
+        branches
+    }
+
+    fn keys(&self, at: &At<'_>) -> BTreeMap<Digit, StepId> {
+        let mut keys = BTreeMap::new();
+        for (key, at) in at.entries(self.findings) {
+            let mut letters = key.name.chars();
+            let digit = letters.next().and_then(Digit::new).filter(|_| letters.next().is_none());
+            if digit.is_none() {
+                let message = format!("`{}` is no telephone key: 0-9, *, #, A-D", key.name);
+                self.findings.push(Severity::Error, key.place, at.path.clone(), message);
+            }
+            if let (Some(digit), Some(to)) = (digit, self.target(&at)) {
+                keys.insert(digit, to);
+            }
+        }
+        keys
+    }
+
+    fn retry(&self, at: Option<At<'_>>, retries: u32) -> Retry {
+        let Some(at) = at else { return Retry { retries, prompts: Vec::new(), then: None } };
+        let fields = at.fields(&["retries", "play", "then"], self.findings);
+        Retry {
+            retries: fields.get("retries").and_then(|at| at.whole(self.findings, 10)).unwrap_or(retries),
+            prompts: fields.get("play").map(|at| self.prompts(&at)).unwrap_or_default(),
+            then: fields.get("then").and_then(|at| self.target(&at)),
+        }
+    }
+
+    fn transfer(&self, at: &At<'_>) -> Option<String> {
+        let target = at.text(self.findings)?;
+        let fits = target.bytes().all(|b| b.is_ascii_alphanumeric() || b" +*#_./:@-".contains(&b));
+        if !fits {
+            let message = format!("`{target}` may hold only letters, digits, spaces and + * # _ . / : @ -");
+            self.findings.error(at, message);
+        }
+        Some(target)
+    }
+
+    /// `hang_up: completed`, or `hang_up: {disposition: completed, outcome: confirmed}`.
+    fn hang_up(&self, at: &At<'_>, step: &str) -> Option<End> {
+        match &at.node.kind {
+            Kind::Map(_) => {
+                let fields = at.fields(&["disposition", "outcome"], self.findings);
+                let outcome =
+                    fields.get("outcome").map_or(Some(step.to_owned()), |at| at.text(self.findings))?;
+                let disposition = match fields.get("disposition") {
+                    Some(at) => Some(self.disposition(&at)?),
+                    None => None,
+                };
+                Some(End { outcome, disposition })
+            }
+            Kind::Null => Some(End { outcome: step.to_owned(), disposition: None }),
+            Kind::Scalar(_) | Kind::Seq(_) => {
+                Some(End { outcome: step.to_owned(), disposition: Some(self.disposition(at)?) })
+            }
+        }
+    }
+
+    fn disposition(&self, at: &At<'_>) -> Option<Disposition> {
+        let word = at.text(self.findings)?;
+        let found = DISPOSITIONS.iter().find(|(name, _)| *name == word).map(|(_, disposition)| *disposition);
+        if found.is_none() {
+            let known = suggestion(&word, DISPOSITIONS.iter().map(|(name, _)| *name));
+            self.findings.error(at, format!("`{word}` is no disposition a scenario can end with{known}"));
+        }
+        found
+    }
+
+    fn machine(&self, at: &At<'_>) -> BTreeMap<Verdict, MachineAction> {
+        let fields = at.fields(MACHINE_KEYS, self.findings);
+        let of = |(name, verdict)| Some((verdict, self.machine_action(&fields.get(name)?)?));
+        MACHINES.into_iter().filter_map(of).collect()
+    }
+
+    /// `hang_up`, `continue`, `{leave_message: STEP, wait: 30s}` or `{answer: STEP}`.
+    fn machine_action(&self, at: &At<'_>) -> Option<MachineAction> {
+        if !matches!(at.node.kind, Kind::Map(_)) {
+            return match at.text(self.findings)?.as_str() {
+                "hang_up" => Some(MachineAction::HangUp),
+                "continue" => Some(MachineAction::Continue),
+                other => {
+                    let right = "write hang_up, continue, {leave_message: STEP} or {answer: STEP}";
+                    self.findings.error(at, format!("`{other}` is nothing to do; {right}"));
+                    None
+                }
+            };
+        }
+        let fields = at.fields(&["leave_message", "wait", "answer"], self.findings);
+        match (fields.get("leave_message"), fields.get("answer")) {
+            (Some(step), None) => {
+                let wait = fields.get("wait").and_then(|at| at.duration(self.findings));
+                let wait = wait.unwrap_or(Duration::from_secs(30));
+                Some(MachineAction::LeaveMessage { step: self.target(&step)?, wait })
+            }
+            (None, Some(step)) => Some(MachineAction::Answer(self.target(&step)?)),
+            (None, None) | (Some(_), Some(_)) => {
+                self.findings.error(at, "needs either `leave_message` or `answer` with the name of a step");
+                None
+            }
+        }
+    }
+}
+
+fn wrong_path(file: &str) -> Option<&'static str> {
+    if file.starts_with('/') || file.split('/').any(|part| part == ".." || part.is_empty()) {
+        return Some("must stay within the prompts folder: a relative path without `..`");
+    }
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"._-/{}".contains(&b);
+    (!file.bytes().all(plain)).then_some("may hold only letters a-z, digits and . _ - /")
+}
+
+/// Where a finding about a whole step belongs.
+pub(super) fn step_key(step: &Step) -> (Place, String) {
+    (step.place, format!("steps.{}", step.name))
+}

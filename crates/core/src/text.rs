@@ -1,1 +1,0 @@
-//! Folding, tokens, phrase matching.
