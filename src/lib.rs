@@ -2,6 +2,7 @@
 
 pub mod app;
 pub mod asr;
+pub mod audio;
 pub mod cli;
 pub mod config;
 pub mod dialer;

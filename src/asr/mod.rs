@@ -1,9 +1,23 @@
 //! Speech to text: a queue in front of a recogniser's own threads.
 
+mod gates;
+pub mod models;
+mod queue;
+pub mod scripted;
+mod worker;
+
+#[cfg(feature = "whisper")]
+pub mod ct2;
+
 use std::{sync::Arc, time::Duration};
 
 use sidetone_core::call::{AsrFailure, CallId, Gate, Purpose, UtteranceId};
 use tokio::{sync::mpsc, time::Instant};
+
+pub use self::{gates::gate, queue::QueueFull, worker::AsrHandle};
+
+/// Samples a second of everything a recogniser is given.
+pub const SAMPLE_RATE: u32 = 16_000;
 
 /// Turns speech into text. Calls block: they run on the engine's own threads, never on tokio's.
 pub trait Recognizer: Send + Sync + 'static {
@@ -12,6 +26,9 @@ pub trait Recognizer: Send + Sync + 'static {
     /// # Errors
     /// When the whole batch failed.
     fn recognize(&self, language: &str, batch: &[Segment]) -> Result<Vec<Recognized>, RecognizeError>;
+
+    /// The languages it understands, as Whisper's codes (`en`, `fr`...).
+    fn languages(&self) -> &[&'static str];
 }
 
 /// A stretch of one person's audio.
@@ -21,6 +38,13 @@ pub struct Segment {
     pub pcm: Arc<[i16]>,
     /// How much of it is voiced; bounds the number of tokens.
     pub voiced: Duration,
+}
+
+impl Segment {
+    #[must_use]
+    pub fn duration(&self) -> Duration {
+        Duration::from_micros(self.pcm.len() as u64 * 1_000_000 / u64::from(SAMPLE_RATE))
+    }
 }
 
 /// What the model made of one segment, before any gate.
@@ -51,13 +75,14 @@ pub struct Job {
     pub segment: Segment,
     /// Media time of the segment's end, handed back with the result.
     pub to: Duration,
-    /// A result after this is of no use.
+    /// A job not started by then is answered `Late`.
     pub deadline: Instant,
+    /// Must have room for every job the call may have outstanding: an answer that finds it full is dropped.
     pub reply: mpsc::Sender<JobDone>,
 }
 
 /// A job's result, sent back to the call that asked.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct JobDone {
     pub utterance: UtteranceId,
     pub purpose: Purpose,
@@ -66,3 +91,15 @@ pub struct JobDone {
     pub queued: Duration,
     pub compute: Duration,
 }
+
+/// Sees every answer as it leaves, for the metrics. Called on the engine's threads: it must not block.
+pub type Observer = Arc<dyn Fn(&JobDone) + Send + Sync>;
+
+/// `fr-CA` and `FR_ca` are `fr` to a recogniser.
+#[must_use]
+pub fn primary_language(tag: &str) -> String {
+    tag.split(['-', '_']).next().unwrap_or_default().to_ascii_lowercase()
+}
+
+#[cfg(test)]
+mod tests;
