@@ -2,19 +2,23 @@
 //!
 //! `config.example.toml` is embedded, documents every key, and is what applies where no file is given.
 
-use std::{
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+mod check;
+mod load;
+#[cfg(test)]
+mod tests;
 
-use serde::{Deserialize, Deserializer};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+pub use check::Fault;
+pub use load::ConfigError;
 
 /// The documented example: every key with its default.
 pub const EXAMPLE: &str = include_str!("../config.example.toml");
 
 /// Everything `sidetone` can be told. Missing keys take the example's values; unknown ones are refused.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     pub media: Media,
@@ -55,7 +59,14 @@ impl std::fmt::Debug for Secret {
     }
 }
 
-#[derive(Debug, Clone, Deserialize)]
+/// Written as empty or `(hidden)`: what shows a configuration never shows a secret.
+impl Serialize for Secret {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(if self.0.is_empty() { "" } else { "(hidden)" })
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Media {
     pub listen: SocketAddr,
@@ -64,7 +75,7 @@ pub struct Media {
     /// Samples a second asked of the stream module: 8000 or 16000.
     pub sample_rate: u32,
     /// A stream without audio for so long is closed.
-    #[serde(deserialize_with = "duration")]
+    #[serde(deserialize_with = "duration", serialize_with = "duration_text")]
     pub idle_timeout: Duration,
     pub max_message_bytes: usize,
 }
@@ -82,7 +93,7 @@ impl Default for Media {
 }
 
 /// Which stream module FreeSWITCH has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum StreamModule {
     #[serde(rename = "mod_audio_stream")]
     AudioStream,
@@ -90,7 +101,7 @@ pub enum StreamModule {
     AudioFork,
 }
 
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Switch {
     /// FreeSWITCH's event socket, `host:port`.
@@ -121,7 +132,7 @@ impl Default for Switch {
     }
 }
 
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Asr {
     /// A known name (`sidetone models list`) or a directory with a CTranslate2 Whisper model.
@@ -139,14 +150,14 @@ impl Default for Asr {
     }
 }
 
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Amd {
     /// How much audio from the answer is judged.
-    #[serde(deserialize_with = "duration")]
+    #[serde(deserialize_with = "duration", serialize_with = "duration_text")]
     pub window: Duration,
     /// How long after the window a transcript may come; then the verdict falls without it.
-    #[serde(deserialize_with = "duration")]
+    #[serde(deserialize_with = "duration", serialize_with = "duration_text")]
     pub transcript_wait: Duration,
 }
 
@@ -156,12 +167,12 @@ impl Default for Amd {
     }
 }
 
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Call {
-    #[serde(deserialize_with = "duration")]
+    #[serde(deserialize_with = "duration", serialize_with = "duration_text")]
     pub ring_timeout: Duration,
-    #[serde(deserialize_with = "duration")]
+    #[serde(deserialize_with = "duration", serialize_with = "duration_text")]
     pub max_duration: Duration,
 }
 
@@ -171,7 +182,7 @@ impl Default for Call {
     }
 }
 
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Prompts {
     /// The folder that scenario prompt files are relative to, as we see it.
@@ -184,11 +195,18 @@ impl Default for Prompts {
     }
 }
 
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Store {
     /// `sqlite:PATH`; the file is made where it is missing.
+    #[serde(serialize_with = "url_without_password")]
     pub url: String,
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store").field("url", &hide_password(&self.url)).finish()
+    }
 }
 
 impl Default for Store {
@@ -197,7 +215,7 @@ impl Default for Store {
     }
 }
 
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Http {
     pub listen: SocketAddr,
@@ -212,7 +230,7 @@ impl Default for Http {
 }
 
 /// How much of a call's audio is kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RecordAudio {
     Off,
@@ -221,7 +239,7 @@ pub enum RecordAudio {
     All,
 }
 
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Record {
     pub audio: RecordAudio,
@@ -235,7 +253,7 @@ impl Default for Record {
     }
 }
 
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Retention {
     /// Calls, their events and recordings are deleted after so many days; 0: kept.
@@ -248,11 +266,11 @@ impl Default for Retention {
     }
 }
 
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Shutdown {
     /// How long live calls may go on after SIGTERM.
-    #[serde(deserialize_with = "duration")]
+    #[serde(deserialize_with = "duration", serialize_with = "duration_text")]
     pub grace: Duration,
 }
 
@@ -262,14 +280,14 @@ impl Default for Shutdown {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LogFormat {
     Text,
     Json,
 }
 
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Log {
     /// A tracing filter: `info`, `debug`, `sidetone=debug`.
@@ -283,37 +301,7 @@ impl Default for Log {
     }
 }
 
-/// What is wrong with a configuration; the message names the file and the key.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
-    #[error("{path}: cannot be read: {source}")]
-    Read { path: PathBuf, source: std::io::Error },
-    #[error("{path}: {message}")]
-    Parse { path: PathBuf, message: String },
-    #[error("{key}: {message}")]
-    Value { key: &'static str, message: String },
-}
-
 impl Config {
-    /// Reads and checks a file.
-    ///
-    /// # Errors
-    /// Names the file, the line and the key.
-    pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
-        Self::parse(&text)
-            .map_err(|message| ConfigError::Parse { path: path.to_owned(), message: message.to_string() })
-    }
-
-    /// Parses a configuration's text.
-    ///
-    /// # Errors
-    /// Unknown keys, wrong types, values out of range.
-    pub fn parse(text: &str) -> Result<Self, toml::de::Error> {
-        toml::from_str(text)
-    }
-
     /// The WebSocket base that FreeSWITCH is given.
     #[must_use]
     pub fn public_url(&self) -> String {
@@ -323,6 +311,28 @@ impl Config {
             self.media.public_url.trim_end_matches('/').to_owned()
         }
     }
+
+    /// The prompts folder as FreeSWITCH sees it: absolute, because FreeSWITCH has a working folder of its own.
+    #[must_use]
+    pub fn switch_prompts_dir(&self) -> PathBuf {
+        if self.switch.prompts_dir.is_empty() {
+            std::path::absolute(&self.prompts.dir).unwrap_or_else(|_| self.prompts.dir.clone())
+        } else {
+            PathBuf::from(&self.switch.prompts_dir)
+        }
+    }
+}
+
+/// `postgres://user:password@host/db` with the password replaced.
+fn hide_password(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let Some((credentials, host)) = rest.rsplit_once('@') else { return url.to_owned() };
+    let user = credentials.split_once(':').map_or(credentials, |(user, _)| user);
+    format!("{scheme}://{user}:(hidden)@{host}")
+}
+
+fn url_without_password<S: Serializer>(url: &str, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(&hide_password(url))
 }
 
 /// `500ms`, `8s`, `2m`, `1h`, `1m 30s`.
@@ -332,4 +342,9 @@ fn duration<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
         .parse()
         .map_err(|_| serde::de::Error::custom(format!("`{text}` is no duration: write 500ms, 8s, 2m or 1h")))?;
     Duration::try_from(span).map_err(|_| serde::de::Error::custom(format!("`{text}` is negative")))
+}
+
+fn duration_text<S: Serializer>(value: &Duration, to: S) -> Result<S::Ok, S::Error> {
+    let span = jiff::SignedDuration::try_from(*value).map_err(serde::ser::Error::custom)?;
+    to.collect_str(&format_args!("{span:#}"))
 }

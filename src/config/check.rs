@@ -1,0 +1,198 @@
+//! What no type can say: ranges, shapes, and keys that depend on each other.
+
+use std::{fmt, net::IpAddr, time::Duration};
+
+use super::Config;
+
+/// FreeSWITCH's own default password, which everybody knows.
+const DEFAULT_PASSWORD: &str = "ClueCon";
+/// One second of stereo at 16 kHz: the longest message a stream module is known to send.
+const LONGEST_MESSAGE: usize = 64_000;
+
+/// A value that cannot be, and what would be right.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    pub key: &'static str,
+    pub message: String,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.key, self.message)
+    }
+}
+
+impl Config {
+    /// Everything that is wrong with these values; empty: all is well.
+    #[must_use]
+    pub fn check(&self) -> Vec<Fault> {
+        let mut faults = Vec::new();
+        self.check_media(&mut faults);
+        self.check_switch(&mut faults);
+        self.check_listening(&mut faults);
+        self.check_service(&mut faults);
+        faults
+    }
+
+    fn check_media(&self, faults: &mut Vec<Fault>) {
+        let media = &self.media;
+        need(faults, matches!(media.sample_rate, 8000 | 16000), "media.sample_rate", || {
+            format!("{} is not offered: write 8000 or 16000", media.sample_rate)
+        });
+        need(faults, media.max_message_bytes >= LONGEST_MESSAGE, "media.max_message_bytes", || {
+            format!(
+                "{} is too small for a second of audio: write {LONGEST_MESSAGE} or more",
+                media.max_message_bytes
+            )
+        });
+        within(faults, "media.idle_timeout", media.idle_timeout, (1, 60));
+        if media.public_url.is_empty() {
+            let reachable = media.listen.is_ipv4() && !media.listen.ip().is_unspecified();
+            need(faults, reachable, "media.public_url", || {
+                format!(
+                    "FreeSWITCH cannot connect to {}: write the address it shall use, such as ws://10.0.0.5:{}",
+                    media.listen,
+                    media.listen.port()
+                )
+            });
+        } else if let Err(message) = stream_url(&media.public_url) {
+            faults.push(Fault { key: "media.public_url", message });
+        }
+    }
+
+    fn check_switch(&self, faults: &mut Vec<Fault>) {
+        let switch = &self.switch;
+        match host_and_port(&switch.esl) {
+            None => faults.push(Fault {
+                key: "switch.esl",
+                message: format!("`{}` is no host:port: write 127.0.0.1:8021", switch.esl),
+            }),
+            Some(host) => {
+                let exposed = switch.password.reveal() == DEFAULT_PASSWORD && !is_loopback(host);
+                need(faults, !exposed, "switch.password", || {
+                    format!(
+                        "`{DEFAULT_PASSWORD}` is refused for a switch on another host ({host}): set one of your own \
+                         in FreeSWITCH's event_socket.conf.xml and here, or in SIDETONE_ESL_PASSWORD"
+                    )
+                });
+            }
+        }
+        need(faults, !switch.password.reveal().contains(['\r', '\n']), "switch.password", || {
+            "has a line break".to_owned()
+        });
+        need(faults, switch.caller_id.is_empty() || is_number(&switch.caller_id), "switch.caller_id", || {
+            format!("`{}` is no number: write +33612345678 (3 to 15 digits)", switch.caller_id)
+        });
+        let has_number = ["{e164}", "{digits}"].iter().any(|place| switch.dial_string.contains(place));
+        need(faults, has_number, "switch.dial_string", || {
+            format!(
+                "`{}` lacks the number: write {{e164}} or {{digits}} where it belongs",
+                switch.dial_string
+            )
+        });
+        need(faults, !switch.dial_string.contains(['\r', '\n']), "switch.dial_string", || {
+            "has a line break".to_owned()
+        });
+        need(
+            faults,
+            switch.prompts_dir.is_empty() || switch.prompts_dir.starts_with('/'),
+            "switch.prompts_dir",
+            || format!("`{}` is relative: write the whole path, as FreeSWITCH sees it", switch.prompts_dir),
+        );
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+        let named = (1..=32).contains(&switch.instance.len()) && switch.instance.chars().all(plain);
+        need(faults, named, "switch.instance", || {
+            format!("`{}`: write 1 to 32 letters, digits, - or _", switch.instance)
+        });
+    }
+
+    fn check_listening(&self, faults: &mut Vec<Fault>) {
+        need(faults, !self.asr.model.trim().is_empty(), "asr.model", || {
+            "is empty: write a name from `sidetone models list` or a folder".to_owned()
+        });
+        need(faults, self.asr.replicas <= 64, "asr.replicas", || {
+            format!("{} is too many: write 0 to 64", self.asr.replicas)
+        });
+        need(faults, (1..=65_536).contains(&self.asr.queue_length), "asr.queue_length", || {
+            format!("{}: write 1 to 65536", self.asr.queue_length)
+        });
+        let window = self.amd.window;
+        let usual = Duration::from_millis(500)..=Duration::from_secs(10);
+        need(faults, usual.contains(&window), "amd.window", || {
+            format!("{}ms: write 500ms to 10s (2300ms is usual)", window.as_millis())
+        });
+        need(faults, self.amd.transcript_wait <= Duration::from_secs(10), "amd.transcript_wait", || {
+            "is dead air for the person called: write at most 10s".to_owned()
+        });
+    }
+
+    fn check_service(&self, faults: &mut Vec<Fault>) {
+        within(faults, "call.ring_timeout", self.call.ring_timeout, (1, 300));
+        within(faults, "call.max_duration", self.call.max_duration, (5, 86_400));
+        let known = ["sqlite:", "postgres://", "postgresql://"];
+        need(faults, known.iter().any(|scheme| self.store.url.starts_with(scheme)), "store.url", || {
+            "is no database: write sqlite:PATH or postgres://USER@HOST/NAME".to_owned()
+        });
+        let guarded = self.http.listen.ip().is_loopback() || !self.http.token.reveal().is_empty();
+        need(faults, guarded, "http.token", || {
+            format!(
+                "is required because http.listen is {}: set one here or in SIDETONE_HTTP_TOKEN, or listen on 127.0.0.1",
+                self.http.listen
+            )
+        });
+        let level = tracing_subscriber::EnvFilter::try_new(&self.log.level);
+        need(faults, level.is_ok(), "log.level", || {
+            format!("`{}` is no level: write info, debug or sidetone=debug", self.log.level)
+        });
+    }
+}
+
+fn need(faults: &mut Vec<Fault>, holds: bool, key: &'static str, message: impl FnOnce() -> String) {
+    if !holds {
+        faults.push(Fault { key, message: message() });
+    }
+}
+
+fn within(faults: &mut Vec<Fault>, key: &'static str, value: Duration, (low, high): (u64, u64)) {
+    need(faults, (Duration::from_secs(low)..=Duration::from_secs(high)).contains(&value), key, || {
+        format!("{}ms: write {low}s to {high}s", value.as_millis())
+    });
+}
+
+/// The stream modules take `ws://` and `wss://`, IPv4 or a name without underscores, and a port in digits; the path
+/// is ours.
+fn stream_url(url: &str) -> Result<(), String> {
+    let rest = url.strip_prefix("ws://").or_else(|| url.strip_prefix("wss://"));
+    let Some(rest) = rest else {
+        return Err(format!("`{url}`: write ws://HOST:PORT"));
+    };
+    let rest = rest.strip_suffix('/').unwrap_or(rest);
+    let (host, port) = rest.split_once(':').unwrap_or((rest, "80"));
+    if rest.contains(['/', '?', '#']) {
+        return Err(format!("`{url}` has a path: write ws://HOST:PORT alone"));
+    }
+    if host.is_empty() || !host.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-')) {
+        return Err(format!(
+            "`{host}` is no host that FreeSWITCH's stream module takes: only letters, digits, dots and dashes (no _, no IPv6)"
+        ));
+    }
+    match port.parse::<u16>() {
+        Ok(1..) => Ok(()),
+        Ok(0) | Err(_) => Err(format!("`{port}` is no port: write 1 to 65535")),
+    }
+}
+
+fn host_and_port(address: &str) -> Option<&str> {
+    let (host, port) = address.rsplit_once(':')?;
+    let host = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host);
+    (!host.is_empty() && port.parse::<u16>().is_ok_and(|p| p > 0)).then_some(host)
+}
+
+fn is_loopback(host: &str) -> bool {
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+fn is_number(text: &str) -> bool {
+    let digits = text.strip_prefix('+').unwrap_or(text);
+    (3..=15).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit())
+}
