@@ -338,9 +338,9 @@ fn url_without_password<S: Serializer>(url: &str, to: S) -> Result<S::Ok, S::Err
 /// `500ms`, `8s`, `2m`, `1h`, `1m 30s`.
 fn duration<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
     let text = String::deserialize(from)?;
-    let span: jiff::SignedDuration = text
-        .parse()
-        .map_err(|_| serde::de::Error::custom(format!("`{text}` is no duration: write 500ms, 8s, 2m or 1h")))?;
+    let span: jiff::SignedDuration = text.parse().map_err(|_| {
+        serde::de::Error::custom(format!("`{text}` is no duration: write 500ms, 8s, 2m or 1h"))
+    })?;
     Duration::try_from(span).map_err(|_| serde::de::Error::custom(format!("`{text}` is negative")))
 }
 

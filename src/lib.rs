@@ -7,6 +7,7 @@ pub mod cli;
 pub mod config;
 pub mod dialer;
 pub mod http;
+pub mod logging;
 pub mod media;
 pub mod metrics;
 pub mod session;
