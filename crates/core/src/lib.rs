@@ -10,10 +10,12 @@
 //! the answer to bad input. The same inputs at the same instants give the same commands.
 
 pub mod amd;
+pub mod barge_in;
 pub mod call;
 pub mod campaign;
 pub mod frame;
 pub mod hypothesis;
+pub mod music;
 pub mod scenario;
 pub mod text;
 pub mod tones;

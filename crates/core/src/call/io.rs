@@ -277,6 +277,9 @@ pub enum HangupReason {
 pub struct HangupCause(pub String);
 
 impl HangupCause {
+    /// Our own word for a channel that ended while nobody watched.
+    pub const LOST: &'static str = "SIDETONE_LOST";
+
     #[must_use]
     pub fn new(name: &str) -> Self {
         Self(name.to_owned())

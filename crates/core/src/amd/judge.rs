@@ -1,0 +1,169 @@
+//! From evidence to a verdict. Weights are log-odds of a machine; a confidence is their logistic.
+
+use std::time::Duration;
+
+use super::{Cadence, Cause, Evidence, Verdict};
+use crate::{
+    text::{PhraseHit, PhrasePack, tokens},
+    tones::{Tone, ToneEvent},
+};
+
+/// A verdict with its grounds.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Decision {
+    pub verdict: Verdict,
+    pub cause: Cause,
+    /// 0.5 (a guess) to 1.
+    pub confidence: f32,
+    pub evidence: Vec<Evidence>,
+}
+
+/// Before anything is heard, a person is a little likelier than a machine.
+const PRIOR: f32 = -0.6;
+/// From here on it is a machine: a wrong "machine" hangs up on a person, a wrong "human" only talks to a machine.
+const MACHINE: f32 = 1.0;
+/// Below this it is a person.
+const HUMAN: f32 = -1.0;
+/// So many words in 2.3 s are a recorded announcement's pace.
+const MANY_WORDS: usize = 9;
+const MUSIC: f32 = 0.9;
+
+/// What has been heard, ready to be judged.
+pub(super) struct Judged<'a> {
+    pub(super) pack: &'a PhrasePack,
+    pub(super) cadence: Cadence,
+    pub(super) peak_dbfs: f32,
+    pub(super) music: f32,
+}
+
+impl Judged<'_> {
+    pub(super) fn tone(&self, event: &ToneEvent) -> Decision {
+        let verdict = match event.tone {
+            Tone::Sit => Verdict::Sit,
+            Tone::FaxCng | Tone::FaxCed => Verdict::Fax,
+            Tone::Ringback | Tone::Busy => Verdict::Tone,
+            // A beep behind speech ends a greeting; alone it is only a tone.
+            Tone::Beep if self.cadence.voiced >= Duration::from_millis(600) => Verdict::Voicemail,
+            Tone::Beep => Verdict::Tone,
+        };
+        let mut evidence = vec![Evidence::Tone { tone: event.tone, at_ms: millis(event.at) }];
+        evidence.extend(self.heard());
+        Decision { verdict, cause: Cause::Tone, confidence: 0.97, evidence }
+    }
+
+    pub(super) fn silence(&self) -> Decision {
+        Decision { verdict: Verdict::Silence, cause: Cause::NoSpeech, confidence: 0.9, evidence: self.heard() }
+    }
+
+    /// There was voice, and the recogniser found no words in it. That never makes a machine.
+    pub(super) fn no_words(&self) -> Decision {
+        let evidence = self.heard();
+        if self.music >= MUSIC {
+            return Decision { verdict: Verdict::Music, cause: Cause::Cadence, confidence: self.music, evidence };
+        }
+        if self.short_greeting() {
+            return Decision { verdict: Verdict::Human, cause: Cause::ShortGreeting, confidence: 0.7, evidence };
+        }
+        Decision { verdict: Verdict::Unknown, cause: Cause::NoEvidence, confidence: 0.5, evidence }
+    }
+
+    /// Cadence alone takes too many people for machines to say "machine" by itself.
+    pub(super) fn without_transcript(&self) -> Decision {
+        let evidence = self.heard();
+        let (verdict, confidence) =
+            if self.short_greeting() { (Verdict::Human, 0.75) } else { (Verdict::Unknown, 0.5) };
+        Decision { verdict, cause: Cause::AsrUnavailable, confidence, evidence }
+    }
+
+    pub(super) fn text(&self, text: &str) -> Decision {
+        let machine = self.pack.machine_hits(text);
+        let human = self.pack.human_hits(text);
+        let mut score = PRIOR + weight(&machine) - weight(&human) + self.cadence_score(tokens(text).len());
+        if machine.is_empty() {
+            // Without a phrase that speaks for a machine, cadence may raise doubt, not decide.
+            score = score.min(MACHINE - 0.1);
+        }
+        let mut evidence = vec![Evidence::Text { text: text.to_owned() }];
+        evidence.extend(machine.iter().chain(&human).map(|hit| Evidence::Phrase {
+            phrase: hit.phrase.clone(),
+            speaks_for: hit.verdict,
+            weight: hit.weight,
+        }));
+        evidence.extend(self.heard());
+        let (verdict, cause) = self.verdict(score, &machine, &human);
+        Decision { verdict, cause, confidence: confidence(score), evidence }
+    }
+
+    fn verdict(&self, score: f32, machine: &[PhraseHit], human: &[PhraseHit]) -> (Verdict, Cause) {
+        if score >= MACHINE {
+            return (heaviest(machine).unwrap_or(Verdict::Voicemail), Cause::Phrase);
+        }
+        if score <= HUMAN && !human.is_empty() {
+            return (Verdict::Human, Cause::Phrase);
+        }
+        if score <= HUMAN || (machine.is_empty() && self.short_greeting()) {
+            return (Verdict::Human, Cause::ShortGreeting);
+        }
+        let cause = if machine.is_empty() { Cause::NoEvidence } else { Cause::Score };
+        (Verdict::Unknown, cause)
+    }
+
+    /// How much the way they spoke speaks for a machine.
+    fn cadence_score(&self, words: usize) -> f32 {
+        let mut score = 0.0;
+        if words >= MANY_WORDS {
+            score += 0.8;
+        }
+        if self.short_greeting() {
+            score -= 0.8;
+        } else if self.cadence.greeting() >= Duration::from_millis(1800) {
+            score += 0.4;
+        }
+        score
+    }
+
+    /// A short greeting, then they wait for an answer.
+    fn short_greeting(&self) -> bool {
+        self.cadence.greeting() <= Duration::from_millis(1300)
+            && self.cadence.trailing_silence() >= Duration::from_millis(400)
+    }
+
+    fn heard(&self) -> Vec<Evidence> {
+        if self.cadence.first_voice.is_none() {
+            return Vec::new();
+        }
+        vec![
+            Evidence::Cadence {
+                voiced_ms: millis(self.cadence.voiced),
+                greeting_ms: millis(self.cadence.greeting()),
+                longest_pause_ms: millis(self.cadence.longest_pause),
+            },
+            Evidence::Level { peak_dbfs: self.peak_dbfs },
+        ]
+    }
+}
+
+fn weight(hits: &[PhraseHit]) -> f32 {
+    hits.iter().map(|hit| hit.weight).sum()
+}
+
+/// The class whose phrases weigh most together; the earlier class wins a draw.
+fn heaviest(hits: &[PhraseHit]) -> Option<Verdict> {
+    let mut sums: Vec<(Verdict, f32)> = Vec::new();
+    for hit in hits {
+        match sums.iter_mut().find(|(verdict, _)| *verdict == hit.verdict) {
+            Some((_, sum)) => *sum += hit.weight,
+            None => sums.push((hit.verdict, hit.weight)),
+        }
+    }
+    sums.into_iter().reduce(|best, next| if next.1 > best.1 { next } else { best }).map(|(verdict, _)| verdict)
+}
+
+fn confidence(score: f32) -> f32 {
+    let odds = 1.0 / (1.0 + (-score.abs()).exp());
+    odds.clamp(0.5, 0.99)
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}

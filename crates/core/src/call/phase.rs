@@ -1,0 +1,203 @@
+//! The phases of a call, each with only what it needs, and the ears that all of them share.
+
+use std::{collections::VecDeque, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+use super::{HangupReason, PlayId, UtteranceId};
+use crate::{
+    amd::Amd,
+    barge_in::BargeIn,
+    frame::{FRAME, Frame, SampleRate},
+    music::MusicDetector,
+    scenario::ListenSpec,
+    tones::{ToneDetector, ToneEvent},
+    turn::{Turn, TurnConfig, TurnEnd},
+    vad::{Edge, Vad, VadConfig},
+};
+
+#[derive(Debug)]
+pub(super) enum Phase {
+    /// Placed, not answered. Frames may overtake the answer; they are kept.
+    Ringing {
+        early: VecDeque<Frame>,
+        rang: bool,
+    },
+    Amd {
+        amd: Amd,
+        /// The transcription asked for.
+        asked: Option<UtteranceId>,
+    },
+    Speaking(Speaking),
+    Listening(Listening),
+    /// A machine answered: waiting until it records.
+    AwaitingMessage(MessageWait),
+    Transferring,
+    /// Asked to hang up, not yet confirmed.
+    HangingUp {
+        reason: HangupReason,
+        asked: u32,
+    },
+    Ended,
+}
+
+/// A phase's name, for gauges and logs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PhaseName {
+    Ringing,
+    Amd,
+    Speaking,
+    Listening,
+    AwaitingMessage,
+    Transferring,
+    HangingUp,
+    Ended,
+}
+
+impl PhaseName {
+    pub const ALL: [Self; 8] = [
+        Self::Ringing,
+        Self::Amd,
+        Self::Speaking,
+        Self::Listening,
+        Self::AwaitingMessage,
+        Self::Transferring,
+        Self::HangingUp,
+        Self::Ended,
+    ];
+}
+
+impl Phase {
+    pub(super) fn name(&self) -> PhaseName {
+        match self {
+            Self::Ringing { .. } => PhaseName::Ringing,
+            Self::Amd { .. } => PhaseName::Amd,
+            Self::Speaking(_) => PhaseName::Speaking,
+            Self::Listening(_) => PhaseName::Listening,
+            Self::AwaitingMessage(_) => PhaseName::AwaitingMessage,
+            Self::Transferring => PhaseName::Transferring,
+            Self::HangingUp { .. } => PhaseName::HangingUp,
+            Self::Ended => PhaseName::Ended,
+        }
+    }
+}
+
+/// The bot speaks.
+#[derive(Debug)]
+pub(super) struct Speaking {
+    pub(super) id: PlayId,
+    pub(super) file: String,
+    /// Until it is done, or told to stop.
+    pub(super) playing: bool,
+    /// Media time at which the switch said it began.
+    pub(super) began: Option<Duration>,
+    /// `None`: this prompt may not be interrupted.
+    pub(super) policy: Option<BargeIn>,
+    /// What the person said under the prompt without interrupting it.
+    pub(super) aside: Option<TurnEnd>,
+}
+
+/// The bot is silent and waits for the person.
+#[derive(Debug)]
+pub(super) struct Listening {
+    pub(super) spec: ListenSpec,
+    /// Since when nobody has said anything that counts.
+    pub(super) since: Duration,
+}
+
+#[derive(Debug)]
+pub(super) struct MessageWait {
+    pub(super) since: Duration,
+    pub(super) max_wait: Duration,
+    pub(super) last_voice: Option<Duration>,
+}
+
+impl MessageWait {
+    pub(super) fn new(media: Duration, max_wait: Duration) -> Self {
+        Self { since: media, max_wait, last_voice: None }
+    }
+}
+
+/// What one frame brought.
+#[derive(Debug)]
+pub(super) struct Ear {
+    pub(super) voiced: bool,
+    pub(super) dbfs: f32,
+    pub(super) speech_started: Option<Duration>,
+    pub(super) speech_ended: Option<(Duration, Duration)>,
+    pub(super) tone: Option<ToneEvent>,
+    pub(super) music: f32,
+}
+
+/// The detectors, media time, and the turn being followed.
+#[derive(Debug)]
+pub(super) struct Ears {
+    /// Media time since the answer, at the end of the last frame.
+    pub(super) media: Duration,
+    pub(super) turn: Option<Turn>,
+    vad: Vad,
+    tones: ToneDetector,
+    music: MusicDetector,
+    next_utterance: u32,
+}
+
+impl Ears {
+    pub(super) fn new(rate: SampleRate) -> Self {
+        Self {
+            media: Duration::ZERO,
+            turn: None,
+            vad: Vad::new(rate, VadConfig::default()),
+            tones: ToneDetector::new(rate),
+            music: MusicDetector::new(rate),
+            next_utterance: 1,
+        }
+    }
+
+    pub(super) fn frame(&mut self, frame: &Frame) -> Ear {
+        self.media += FRAME;
+        let heard = self.vad.push(frame);
+        let (started, ended) = edges(heard.edge);
+        Ear {
+            voiced: heard.voiced && heard.speech,
+            dbfs: heard.dbfs,
+            speech_started: started,
+            speech_ended: ended,
+            tone: self.tones.push(frame),
+            music: self.music.push(frame, heard.voiced),
+        }
+    }
+
+    /// Media time passes for lost frames.
+    pub(super) fn gap(&mut self, frames: u32) {
+        self.media += FRAME * frames;
+        self.vad.gap(frames);
+    }
+
+    pub(super) fn utterance(&mut self) -> UtteranceId {
+        let id = UtteranceId(self.next_utterance);
+        self.next_utterance += 1;
+        id
+    }
+
+    /// Follows a turn from the speech that has just started.
+    pub(super) fn begin_turn(&mut self, at: Duration, config: TurnConfig) {
+        self.turn = Some(Turn::new(config, at, self.media, self.next_utterance));
+        self.next_utterance += 1;
+    }
+
+    /// Stops following; ids go on where the turn left off.
+    pub(super) fn end_turn(&mut self) -> Option<Turn> {
+        let turn = self.turn.take()?;
+        self.next_utterance = self.next_utterance.max(turn.next_id());
+        Some(turn)
+    }
+}
+
+fn edges(edge: Option<Edge>) -> (Option<Duration>, Option<(Duration, Duration)>) {
+    match edge {
+        Some(Edge::Start { at }) => (Some(at), None),
+        Some(Edge::End { at, voiced }) => (None, Some((at, voiced))),
+        None => (None, None),
+    }
+}
