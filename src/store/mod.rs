@@ -1,1 +1,250 @@
-//! SQL.
+//! Campaigns, contacts, attempts and events in a database.
+//!
+//! A [`Store`] is a cheap handle; every clone shares one pool and one event writer. Times are unix milliseconds
+//! and handed in. Every SQL text is the same for each database; what differs is in [`Dialect`].
+
+mod attempts;
+mod campaigns;
+mod contacts;
+mod events;
+mod privacy;
+mod report;
+mod serving;
+mod words;
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use sidetone_core::campaign::ControlRefused;
+use sqlx::{Any, AnyConnection, AnyPool, Transaction, any::AnyPoolOptions};
+use tokio::sync::{Mutex, OwnedMutexGuard, mpsc};
+
+pub use attempts::{AdHoc, Attempt, FinishedCall, Origin, Orphan};
+pub use campaigns::{Campaign, CampaignCounts, NewCampaign};
+pub use contacts::{Claimed, Imported, NewContact};
+pub use events::{EVENT_QUEUE, EventRecord, StoredEvent};
+pub use privacy::{Forgotten, GLOBAL_LIST};
+pub use report::ReportRow;
+pub use serving::{CallWish, HEARTBEAT_DEAD_MS, Serving, TakenWish, WishAnswer};
+
+/// Unix milliseconds now: what the store's callers hand in.
+#[must_use]
+pub fn now_ms() -> i64 {
+    jiff::Timestamp::now().as_millisecond()
+}
+
+/// The database.
+#[derive(Debug, Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    pool: AnyPool,
+    dialect: Dialect,
+    /// SQLite has one writer at a time: waiting here is fair, waiting in SQLite is polling.
+    writing: Arc<Mutex<()>>,
+    events: mpsc::Sender<events::Job>,
+    dropped_events: Arc<AtomicU64>,
+}
+
+/// What cannot be said the same way to every database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Dialect {
+    Sqlite,
+}
+
+/// What went wrong in the database, or why it refused.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    #[error("store.url: `{url}`: {message}")]
+    Url { url: String, message: String },
+    #[error("the database {url} cannot be opened: {source}")]
+    Open { url: String, source: sqlx::Error },
+    #[error("the database's tables cannot be brought up to date: {0}")]
+    Migrate(#[from] sqlx::migrate::MigrateError),
+    /// Trying again later may help.
+    #[error("the database: {0}")]
+    Sql(#[from] sqlx::Error),
+    #[error("the database holds a {what} that this version does not know: `{value}`")]
+    Unreadable { what: &'static str, value: String },
+    #[error("no campaign is called `{name}`{}", did_you_mean(.nearest.as_deref()))]
+    UnknownCampaign { name: String, nearest: Option<String> },
+    #[error("a campaign called `{0}` exists already")]
+    CampaignExists(String),
+    #[error("campaign `{name}`: {refused}")]
+    Control { name: String, refused: ControlRefused },
+    #[error("no call has the id `{0}`")]
+    UnknownCall(String),
+    /// Another process serves under the same `switch.instance`.
+    #[error("`sidetone serve` runs already as instance `{instance}` (process {pid})")]
+    AlreadyServing { instance: String, pid: i64 },
+    /// The store was closed.
+    #[error("the database was closed")]
+    Closed,
+}
+
+fn did_you_mean(nearest: Option<&str>) -> String {
+    nearest.map_or_else(String::new, |name| format!("; did you mean `{name}`?"))
+}
+
+impl Store {
+    /// Opens the database, makes it where it is missing and brings its tables up to date.
+    ///
+    /// # Errors
+    /// The URL is not understood, the file cannot be opened, or the tables are of a newer version.
+    pub async fn open(url: &str) -> Result<Self, StoreError> {
+        Self::open_with_record(url, None).await
+    }
+
+    /// Like [`Self::open`]; also appends every call's events to `record_dir/{call id}.jsonl`.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub async fn open_with_record(url: &str, record_dir: Option<PathBuf>) -> Result<Self, StoreError> {
+        let (dialect, full_url) = complete(url)?;
+        sqlx::any::install_default_drivers();
+        let pool = AnyPoolOptions::new()
+            .max_connections(if is_memory(&full_url) { 1 } else { 8 })
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .acquire_timeout(Duration::from_secs(30))
+            .after_connect(|connection, _| Box::pin(prepare(connection)))
+            .connect(&full_url)
+            .await
+            .map_err(|source| StoreError::Open { url: url.to_owned(), source })?;
+        migrate(&pool).await?;
+
+        let writing = Arc::new(Mutex::new(()));
+        let dropped_events = Arc::new(AtomicU64::new(0));
+        let writer = events::Writer {
+            pool: pool.clone(),
+            writing: Arc::clone(&writing),
+            dropped: Arc::clone(&dropped_events),
+            record_dir,
+        };
+        let events = events::spawn(writer);
+        Ok(Self { inner: Arc::new(Inner { pool, dialect, writing, events, dropped_events }) })
+    }
+
+    /// Whether the database can be written now.
+    ///
+    /// # Errors
+    /// What keeps it from being written.
+    pub async fn check_writable(&self) -> Result<(), StoreError> {
+        let mut tx = self.write().await?;
+        sqlx::query("update campaigns set name = name where id < 0").execute(&mut *tx.tx).await?;
+        tx.commit().await
+    }
+
+    /// Events that could not be kept since the start: the queue was full, or the database refused for too long.
+    #[must_use]
+    pub fn dropped_events(&self) -> u64 {
+        self.inner.dropped_events.load(Ordering::Relaxed)
+    }
+
+    /// Writes what waits and closes every connection.
+    pub async fn close(&self) {
+        self.flush_events().await;
+        self.inner.pool.close().await;
+    }
+
+    fn pool(&self) -> &AnyPool {
+        &self.inner.pool
+    }
+
+    async fn write(&self) -> Result<WriteTx, StoreError> {
+        begin(&self.inner.pool, &self.inner.writing, self.inner.dialect).await
+    }
+}
+
+/// A transaction that may write.
+struct WriteTx {
+    tx: Transaction<'static, Any>,
+    _turn: OwnedMutexGuard<()>,
+}
+
+impl WriteTx {
+    async fn commit(self) -> Result<(), StoreError> {
+        Ok(self.tx.commit().await?)
+    }
+}
+
+/// Begins as a writer at once: a transaction that turns into one later can fail where it need not.
+async fn begin(pool: &AnyPool, writing: &Arc<Mutex<()>>, dialect: Dialect) -> Result<WriteTx, StoreError> {
+    let turn = Arc::clone(writing).lock_owned().await;
+    let tx = match dialect {
+        Dialect::Sqlite => pool.begin_with("begin immediate").await?,
+    };
+    Ok(WriteTx { tx, _turn: turn })
+}
+
+/// Two processes that start at once on a fresh file can both begin: the one that comes second finds the tables made
+/// when it tries again.
+async fn migrate(pool: &AnyPool) -> Result<(), StoreError> {
+    let migrations = sqlx::migrate!("./migrations/sqlite");
+    for wait_ms in [50, 200, 1000] {
+        match migrations.run(pool).await {
+            Err(
+                sqlx::migrate::MigrateError::Execute(_) | sqlx::migrate::MigrateError::ExecuteMigration(..),
+            ) => {
+                tokio::time::sleep(Duration::from_millis(wait_ms)).await;
+            }
+            done => return Ok(done?),
+        }
+    }
+    Ok(migrations.run(pool).await?)
+}
+
+/// What every connection is told first. An attempt that was written must survive a power cut (`full`), and what a
+/// person asked us to forget must not linger in the file (`secure_delete`).
+async fn prepare(connection: &mut AnyConnection) -> Result<(), sqlx::Error> {
+    for pragma in [
+        "pragma busy_timeout = 10000",
+        "pragma journal_mode = wal",
+        "pragma synchronous = full",
+        "pragma foreign_keys = on",
+        "pragma secure_delete = on",
+    ] {
+        sqlx::query(pragma).execute(&mut *connection).await?;
+    }
+    Ok(())
+}
+
+/// The kind of database and the URL with what we add to it; makes the file's folder.
+fn complete(url: &str) -> Result<(Dialect, String), StoreError> {
+    let bad = |message: &str| StoreError::Url { url: url.to_owned(), message: message.to_owned() };
+    let Some(rest) = url.strip_prefix("sqlite:") else {
+        return Err(bad("write `sqlite:` and a file's path; no other database is supported yet"));
+    };
+    if is_memory(url) {
+        return Ok((Dialect::Sqlite, url.to_owned()));
+    }
+    let path = rest.strip_prefix("//").unwrap_or(rest).split('?').next().unwrap_or_default();
+    if path.is_empty() {
+        return Err(bad("the file's path is missing: write `sqlite:sidetone.db`"));
+    }
+    if let Some(folder) = Path::new(path).parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        std::fs::create_dir_all(folder)
+            .map_err(|error| bad(&format!("the folder {} cannot be made: {error}", folder.display())))?;
+    }
+    let full = match rest.contains("mode=") {
+        true => url.to_owned(),
+        false => format!("{url}{}mode=rwc", if rest.contains('?') { '&' } else { '?' }),
+    };
+    Ok((Dialect::Sqlite, full))
+}
+
+fn is_memory(url: &str) -> bool {
+    url.contains(":memory:") || url.contains("mode=memory")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,398 @@
+//! Attempts: one row a call, from before the dialling to its outcome.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use sidetone_core::{
+    amd::{Cause, Verdict},
+    call::{CallId, Disposition, Event, HangupCause},
+    campaign::{Retry, RetryTable},
+};
+use sqlx::{Row, any::AnyRow};
+
+use super::{
+    EventRecord, Store, StoreError, WriteTx,
+    contacts::new_call_id,
+    words::{self, word},
+};
+
+/// How often a refused outcome is tried again, each time after twice as long.
+const FINISH_TRIES: u32 = 6;
+
+/// Where a call came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Origin {
+    Campaign,
+    /// `sidetone call`.
+    Call,
+    /// A channel that the dialplan parked for us.
+    Adopted,
+}
+
+/// A call outside any campaign.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AdHoc {
+    /// The channel's uuid where there is one already.
+    pub call: Option<CallId>,
+    pub origin: Origin,
+    pub instance: String,
+    pub number: Option<String>,
+    pub dial_string: Option<String>,
+    pub scenario: String,
+}
+
+/// What a call came to. Times in `*_ms` without "unix" are media time since the answer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FinishedCall {
+    /// Unix milliseconds.
+    pub ended_ms: i64,
+    /// Unix milliseconds.
+    pub answered_ms: Option<i64>,
+    pub disposition: Disposition,
+    pub verdict: Option<Verdict>,
+    pub cause: Option<Cause>,
+    pub hangup_cause: Option<HangupCause>,
+    /// The scenario's own word.
+    pub outcome: Option<String>,
+    pub verdict_ms: Option<i64>,
+    /// From the end of the last speech to the verdict.
+    pub after_speech_ms: Option<i64>,
+    /// From the start of the first interrupting speech to the decision to fall silent.
+    pub barge_in_ms: Option<i64>,
+}
+
+impl FinishedCall {
+    /// A call of which nothing but its end is known.
+    #[must_use]
+    pub fn new(disposition: Disposition, ended_ms: i64) -> Self {
+        Self {
+            ended_ms,
+            answered_ms: None,
+            disposition,
+            verdict: None,
+            cause: None,
+            hangup_cause: None,
+            outcome: None,
+            verdict_ms: None,
+            after_speech_ms: None,
+            barge_in_ms: None,
+        }
+    }
+
+    /// Takes from an event what the attempt's row keeps; feed it every event of a call, in order, starting from
+    /// [`Self::new`] with [`Disposition::Failed`].
+    pub fn observe(&mut self, at_ms: i64, event: &Event) {
+        self.ended_ms = at_ms;
+        if matches!(event, Event::Answered) {
+            self.answered_ms.get_or_insert(at_ms);
+        } else if let Event::Verdict { verdict, cause, at_ms, after_speech_ms, .. } = event {
+            self.verdict = Some(*verdict);
+            self.cause = Some(*cause);
+            self.verdict_ms = i64::try_from(*at_ms).ok();
+            self.after_speech_ms = after_speech_ms.and_then(|ms| i64::try_from(ms).ok());
+        } else if let Event::BargeIn { after_speech_start_ms, .. } = event {
+            let ms = after_speech_start_ms.and_then(|ms| i64::try_from(ms).ok());
+            self.barge_in_ms = self.barge_in_ms.or(ms);
+        } else if let Event::HungUp { cause } = event {
+            self.hangup_cause = Some(cause.clone());
+        } else if let Event::Ended { disposition, outcome } = event {
+            self.disposition = *disposition;
+            self.outcome.clone_from(outcome);
+        }
+    }
+}
+
+/// An attempt that this instance started and never ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Orphan {
+    pub call: CallId,
+    pub campaign: Option<i64>,
+    pub number: Option<String>,
+    pub started_ms: i64,
+}
+
+/// An attempt as it stands.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Attempt {
+    pub call: CallId,
+    pub origin: Origin,
+    pub campaign: Option<String>,
+    pub instance: String,
+    pub number: Option<String>,
+    pub dial_string: Option<String>,
+    pub scenario: String,
+    pub started_ms: i64,
+    pub answered_ms: Option<i64>,
+    pub ended_ms: Option<i64>,
+    pub disposition: Option<Disposition>,
+    pub verdict: Option<Verdict>,
+    pub cause: Option<Cause>,
+    pub hangup_cause: Option<String>,
+    pub outcome: Option<String>,
+    pub verdict_ms: Option<i64>,
+    pub after_speech_ms: Option<i64>,
+    pub barge_in_ms: Option<i64>,
+}
+
+const COLUMNS: &str = "select a.id, a.origin, c.name as campaign, a.instance, a.number, a.dial_string, a.scenario, \
+                       a.started_ms, a.answered_ms, a.ended_ms, a.disposition, a.verdict, a.verdict_cause, \
+                       a.hangup_cause, a.outcome, a.verdict_media_ms, a.after_speech_ms, a.barge_in_ms \
+                       from attempts a left join campaigns c on c.id = a.campaign_id";
+
+impl Store {
+    /// Inserts the attempt of a call outside any campaign, before it is dialled.
+    ///
+    /// # Errors
+    /// The database's; then the call must not be placed.
+    pub async fn begin_adhoc_attempt(&self, call: &AdHoc, now_ms: i64) -> Result<CallId, StoreError> {
+        let mut tx = self.write().await?;
+        let id = insert_adhoc(&mut tx, call, now_ms).await?;
+        tx.commit().await?;
+        Ok(id)
+    }
+
+    /// Stores what a call came to and decides, by `retries`, whether its contact waits again: one transaction. The
+    /// call's events that wait are written first. `false`: it had an outcome already, which stays.
+    ///
+    /// A database that is busy or full is tried again for some seconds.
+    ///
+    /// # Errors
+    /// The database's: the attempt then stays open and is settled as lost at the next start.
+    pub async fn finish_attempt(
+        &self,
+        call: &CallId,
+        finished: &FinishedCall,
+        retries: &RetryTable,
+    ) -> Result<bool, StoreError> {
+        self.flush_events().await;
+        let mut wait = Duration::from_millis(100);
+        for _ in 1..FINISH_TRIES {
+            match self.try_finish(call, finished, retries).await {
+                Err(StoreError::Sql(error)) => {
+                    tracing::warn!(%call, %error, "the outcome could not be stored; trying again");
+                    tokio::time::sleep(wait).await;
+                    wait *= 2;
+                }
+                settled => return settled,
+            }
+        }
+        self.try_finish(call, finished, retries).await
+    }
+
+    /// Gives a claimed contact back because its call was never placed: the attempt is closed as `failed` and does
+    /// not count against the contact, who waits until `due_ms`.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn give_back(
+        &self,
+        call: &CallId,
+        reason: &str,
+        due_ms: i64,
+        now_ms: i64,
+    ) -> Result<(), StoreError> {
+        let mut finished = FinishedCall::new(Disposition::Failed, now_ms);
+        finished.outcome = Some(format!("not placed: {reason}"));
+        let mut tx = self.write().await?;
+        if write_outcome(&mut tx, call, &finished).await? {
+            sqlx::query(
+                "update contacts set state = 'waiting', attempts = attempts - 1, due_ms = $1 \
+                 where last_call = $2 and state = 'claimed'",
+            )
+            .bind(due_ms)
+            .bind(call.to_string())
+            .execute(&mut *tx.tx)
+            .await?;
+        }
+        tx.commit().await
+    }
+
+    /// Attempts that this instance started and never ended: at the start, those of the process before.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn orphans(&self, instance: &str) -> Result<Vec<Orphan>, StoreError> {
+        let rows = sqlx::query(
+            "select id, campaign_id, number, started_ms from attempts \
+             where instance = $1 and ended_ms is null order by started_ms, id",
+        )
+        .bind(instance.to_owned())
+        .fetch_all(self.pool())
+        .await?;
+        rows.iter()
+            .map(|row| {
+                Ok(Orphan {
+                    call: call_id(row)?,
+                    campaign: row.try_get("campaign_id")?,
+                    number: row.try_get("number")?,
+                    started_ms: row.try_get("started_ms")?,
+                })
+            })
+            .collect()
+    }
+
+    /// Settles an orphan as `lost`, with a last event that says so.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn settle_lost(
+        &self,
+        call: &CallId,
+        retries: &RetryTable,
+        now_ms: i64,
+    ) -> Result<bool, StoreError> {
+        let mut finished = FinishedCall::new(Disposition::Lost, now_ms);
+        finished.hangup_cause = Some(HangupCause::new(HangupCause::LOST));
+        let event = Event::Ended { disposition: Disposition::Lost, outcome: None };
+        let seq = self.last_seq(call).await? + 1;
+        self.record_event(EventRecord { call: call.clone(), seq, at_ms: now_ms, media_ms: None, event })
+            .await;
+        self.finish_attempt(call, &finished, retries).await
+    }
+
+    /// One attempt.
+    ///
+    /// # Errors
+    /// [`StoreError::UnknownCall`], or the database's.
+    pub async fn attempt(&self, call: &str) -> Result<Attempt, StoreError> {
+        let sql = sqlx::AssertSqlSafe(format!("{COLUMNS} where a.id = $1"));
+        let row = sqlx::query(sql).bind(call.to_owned()).fetch_optional(self.pool()).await?;
+        row.as_ref().map(attempt).transpose()?.ok_or_else(|| StoreError::UnknownCall(call.to_owned()))
+    }
+
+    /// The latest attempts, newest first; of one campaign where it is given.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn recent_calls(&self, campaign: Option<i64>, limit: u32) -> Result<Vec<Attempt>, StoreError> {
+        let sql = match campaign {
+            None => format!("{COLUMNS} order by a.started_ms desc, a.id limit $2"),
+            Some(_) => {
+                format!("{COLUMNS} where a.campaign_id = $1 order by a.started_ms desc, a.id limit $2")
+            }
+        };
+        let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
+            .bind(campaign.unwrap_or_default())
+            .bind(i64::from(limit))
+            .fetch_all(self.pool())
+            .await?;
+        rows.iter().map(attempt).collect()
+    }
+
+    async fn try_finish(
+        &self,
+        call: &CallId,
+        finished: &FinishedCall,
+        retries: &RetryTable,
+    ) -> Result<bool, StoreError> {
+        let mut tx = self.write().await?;
+        let settled = write_outcome(&mut tx, call, finished).await?;
+        if settled {
+            release_contact(&mut tx, call, finished, retries).await?;
+        }
+        tx.commit().await?;
+        Ok(settled)
+    }
+}
+
+pub(super) async fn insert_adhoc(tx: &mut WriteTx, call: &AdHoc, now_ms: i64) -> Result<CallId, StoreError> {
+    let id = match &call.call {
+        Some(id) => id.clone(),
+        None => new_call_id()?,
+    };
+    sqlx::query(
+        "insert into attempts (id, instance, origin, number, dial_string, scenario, started_ms) \
+         values ($1, $2, $3, $4, $5, $6, $7)",
+    )
+    .bind(id.to_string())
+    .bind(call.instance.clone())
+    .bind(word(call.origin))
+    .bind(call.number.clone())
+    .bind(call.dial_string.clone())
+    .bind(call.scenario.clone())
+    .bind(now_ms)
+    .execute(&mut *tx.tx)
+    .await?;
+    Ok(id)
+}
+
+/// `false`: the attempt has an outcome already, or there is none of this id.
+async fn write_outcome(tx: &mut WriteTx, call: &CallId, finished: &FinishedCall) -> Result<bool, StoreError> {
+    let written = sqlx::query(
+        "update attempts set ended_ms = $1, answered_ms = $2, disposition = $3, verdict = $4, \
+         verdict_cause = $5, hangup_cause = $6, outcome = $7, verdict_media_ms = $8, after_speech_ms = $9, \
+         barge_in_ms = $10 where id = $11 and ended_ms is null",
+    )
+    .bind(finished.ended_ms)
+    .bind(finished.answered_ms)
+    .bind(word(finished.disposition))
+    .bind(finished.verdict.map(word))
+    .bind(finished.cause.map(word))
+    .bind(finished.hangup_cause.as_ref().map(|cause| cause.as_str().to_owned()))
+    .bind(finished.outcome.clone())
+    .bind(finished.verdict_ms)
+    .bind(finished.after_speech_ms)
+    .bind(finished.barge_in_ms)
+    .bind(call.to_string())
+    .execute(&mut *tx.tx)
+    .await?;
+    Ok(written.rows_affected() > 0)
+}
+
+/// The contact waits again or is done with.
+async fn release_contact(
+    tx: &mut WriteTx,
+    call: &CallId,
+    finished: &FinishedCall,
+    retries: &RetryTable,
+) -> Result<(), StoreError> {
+    let claimed = sqlx::query("select id, attempts from contacts where last_call = $1 and state = 'claimed'")
+        .bind(call.to_string())
+        .fetch_optional(&mut *tx.tx)
+        .await?;
+    let Some(contact) = claimed else { return Ok(()) };
+    let attempts = u32::try_from(contact.try_get::<i64, _>("attempts")?).unwrap_or(u32::MAX);
+    let (state, due_ms) = match retries.decide(finished.disposition, attempts, finished.answered_ms.is_some())
+    {
+        Retry::Done => ("done", finished.ended_ms),
+        Retry::After(wait) => {
+            let wait = i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
+            ("waiting", finished.ended_ms.saturating_add(wait))
+        }
+    };
+    sqlx::query("update contacts set state = $1, due_ms = $2 where id = $3")
+        .bind(state)
+        .bind(due_ms)
+        .bind(contact.try_get::<i64, _>("id")?)
+        .execute(&mut *tx.tx)
+        .await?;
+    Ok(())
+}
+
+fn attempt(row: &AnyRow) -> Result<Attempt, StoreError> {
+    Ok(Attempt {
+        call: call_id(row)?,
+        origin: words::read(row, "origin")?,
+        campaign: row.try_get("campaign")?,
+        instance: row.try_get("instance")?,
+        number: row.try_get("number")?,
+        dial_string: row.try_get("dial_string")?,
+        scenario: row.try_get("scenario")?,
+        started_ms: row.try_get("started_ms")?,
+        answered_ms: row.try_get("answered_ms")?,
+        ended_ms: row.try_get("ended_ms")?,
+        disposition: words::read_optional(row, "disposition")?,
+        verdict: words::read_optional(row, "verdict")?,
+        cause: words::read_optional(row, "verdict_cause")?,
+        hangup_cause: row.try_get("hangup_cause")?,
+        outcome: row.try_get("outcome")?,
+        verdict_ms: row.try_get("verdict_media_ms")?,
+        after_speech_ms: row.try_get("after_speech_ms")?,
+        barge_in_ms: row.try_get("barge_in_ms")?,
+    })
+}
+
+pub(super) fn call_id(row: &AnyRow) -> Result<CallId, StoreError> {
+    words::meaning("call id", row.try_get("id")?)
+}

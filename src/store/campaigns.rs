@@ -1,0 +1,282 @@
+//! Campaigns: made, found, controlled, counted.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use sidetone_core::{
+    call::Disposition,
+    campaign::{CampaignState, Control, Pace, RetryTable},
+};
+use sqlx::{Row, any::AnyRow};
+
+use super::{
+    Store, StoreError,
+    words::{self, word},
+};
+
+/// A campaign to make.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewCampaign {
+    pub name: String,
+    /// A path that `serve` can read, so an absolute one.
+    pub scenario: String,
+    pub language: Option<String>,
+    /// Instead of `switch.caller_id`.
+    pub caller_id: Option<String>,
+    pub max_concurrent: u32,
+    pub cps: f64,
+    /// Attempts a contact in all; 1: nobody is called twice.
+    pub max_attempts: u32,
+}
+
+/// A campaign as it stands.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Campaign {
+    pub id: i64,
+    pub name: String,
+    pub state: CampaignState,
+    pub scenario: String,
+    pub language: Option<String>,
+    pub caller_id: Option<String>,
+    pub max_concurrent: u32,
+    pub cps: f64,
+    pub max_attempts: u32,
+    pub created_ms: i64,
+    pub started_ms: Option<i64>,
+    pub ended_ms: Option<i64>,
+}
+
+impl Campaign {
+    #[must_use]
+    pub fn pace(&self) -> Pace {
+        Pace { cps: self.cps, max_concurrent: self.max_concurrent }
+    }
+
+    #[must_use]
+    pub fn retry_table(&self) -> RetryTable {
+        RetryTable::with_max_attempts(self.max_attempts)
+    }
+}
+
+/// Where a campaign's contacts stand, and what its attempts came to.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct CampaignCounts {
+    pub contacts: u64,
+    /// To be called, now or later.
+    pub waiting: u64,
+    /// When the first of the waiting may be called.
+    pub next_due_ms: Option<i64>,
+    /// Claimed: being called now.
+    pub live: u64,
+    pub done: u64,
+    /// Not called: on a do-not-call list.
+    pub suppressed: u64,
+    pub forgotten: u64,
+    /// Finished attempts.
+    pub attempts: u64,
+    pub by_disposition: BTreeMap<Disposition, u64>,
+}
+
+const COLUMNS: &str = "select id, name, state, scenario, language, caller_id, max_concurrent, cps, max_attempts, \
+                       created_ms, started_ms, ended_ms from campaigns";
+
+impl Store {
+    /// Makes a campaign in state `draft`.
+    ///
+    /// # Errors
+    /// [`StoreError::CampaignExists`], or the database's.
+    pub async fn create_campaign(&self, new: &NewCampaign, now_ms: i64) -> Result<Campaign, StoreError> {
+        let mut tx = self.write().await?;
+        let made = sqlx::query(
+            "insert into campaigns (name, state, scenario, language, caller_id, max_concurrent, cps, \
+             max_attempts, created_ms) values ($1, $2, $3, $4, $5, $6, $7, $8, $9) \
+             on conflict (name) do nothing",
+        )
+        .bind(new.name.clone())
+        .bind(CampaignState::Draft.word())
+        .bind(new.scenario.clone())
+        .bind(new.language.clone())
+        .bind(new.caller_id.clone())
+        .bind(i64::from(new.max_concurrent))
+        .bind(new.cps)
+        .bind(i64::from(new.max_attempts))
+        .bind(now_ms)
+        .execute(&mut *tx.tx)
+        .await?;
+        tx.commit().await?;
+        if made.rows_affected() == 0 {
+            return Err(StoreError::CampaignExists(new.name.clone()));
+        }
+        self.campaign(&new.name).await
+    }
+
+    /// Every campaign, by name.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn campaigns(&self) -> Result<Vec<Campaign>, StoreError> {
+        let sql = sqlx::AssertSqlSafe(format!("{COLUMNS} order by name"));
+        sqlx::query(sql).fetch_all(self.pool()).await?.iter().map(campaign).collect()
+    }
+
+    /// A campaign by its name.
+    ///
+    /// # Errors
+    /// [`StoreError::UnknownCampaign`] with the nearest name there is, or the database's.
+    pub async fn campaign(&self, name: &str) -> Result<Campaign, StoreError> {
+        let sql = sqlx::AssertSqlSafe(format!("{COLUMNS} where name = $1"));
+        if let Some(row) = sqlx::query(sql).bind(name.to_owned()).fetch_optional(self.pool()).await? {
+            return campaign(&row);
+        }
+        let names = sqlx::query("select name from campaigns order by name").fetch_all(self.pool()).await?;
+        let names = names.iter().map(|row| row.try_get("name")).collect::<Result<Vec<String>, _>>()?;
+        Err(StoreError::UnknownCampaign { name: name.to_owned(), nearest: nearest(name, names) })
+    }
+
+    /// A campaign by its id.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn campaign_by_id(&self, id: i64) -> Result<Option<Campaign>, StoreError> {
+        let sql = sqlx::AssertSqlSafe(format!("{COLUMNS} where id = $1"));
+        sqlx::query(sql).bind(id).fetch_optional(self.pool()).await?.as_ref().map(campaign).transpose()
+    }
+
+    /// Asks something of a campaign; every process sees it at once.
+    ///
+    /// # Errors
+    /// [`StoreError::Control`] where its state does not allow it, [`StoreError::UnknownCampaign`], or the database's.
+    pub async fn control_campaign(
+        &self,
+        name: &str,
+        control: Control,
+        now_ms: i64,
+    ) -> Result<Campaign, StoreError> {
+        let found = self.campaign(name).await?;
+        let mut tx = self.write().await?;
+        let row = sqlx::query("select state from campaigns where id = $1")
+            .bind(found.id)
+            .fetch_one(&mut *tx.tx)
+            .await?;
+        let before: CampaignState = words::read(&row, "state")?;
+        let after = before
+            .after(control)
+            .map_err(|refused| StoreError::Control { name: name.to_owned(), refused })?;
+        if after != before {
+            let ended = matches!(after, CampaignState::Done | CampaignState::Stopped).then_some(now_ms);
+            let started = (after == CampaignState::Running).then_some(now_ms);
+            sqlx::query(
+                "update campaigns set state = $1, started_ms = coalesce(started_ms, $2), ended_ms = $3 \
+                 where id = $4",
+            )
+            .bind(word(after))
+            .bind(started)
+            .bind(ended)
+            .bind(found.id)
+            .execute(&mut *tx.tx)
+            .await?;
+        }
+        tx.commit().await?;
+        self.campaign(name).await
+    }
+
+    /// Ends a running campaign where nobody waits and nobody is being called. Says whether it did.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn finish_campaign(&self, id: i64, now_ms: i64) -> Result<bool, StoreError> {
+        let mut tx = self.write().await?;
+        let ended = sqlx::query(
+            "update campaigns set state = $1, ended_ms = $2 where id = $3 and state = $4 and not exists \
+             (select 1 from contacts where campaign_id = $3 and state in ('waiting', 'claimed'))",
+        )
+        .bind(word(CampaignState::Done))
+        .bind(now_ms)
+        .bind(id)
+        .bind(word(CampaignState::Running))
+        .execute(&mut *tx.tx)
+        .await?;
+        tx.commit().await?;
+        Ok(ended.rows_affected() > 0)
+    }
+
+    /// Where a campaign stands.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn campaign_counts(&self, id: i64) -> Result<CampaignCounts, StoreError> {
+        let mut counts = CampaignCounts::default();
+        let states = sqlx::query(
+            "select state, count(*) as n, min(due_ms) as due from contacts where campaign_id = $1 group by state",
+        )
+        .bind(id)
+        .fetch_all(self.pool())
+        .await?;
+        for row in &states {
+            let n = unsigned(row, "n")?;
+            counts.contacts += n;
+            match row.try_get::<String, _>("state")?.as_str() {
+                "waiting" => {
+                    counts.waiting = n;
+                    counts.next_due_ms = row.try_get("due")?;
+                }
+                "claimed" => counts.live = n,
+                "done" => counts.done = n,
+                "suppressed" => counts.suppressed = n,
+                "forgotten" => counts.forgotten = n,
+                other => {
+                    return Err(StoreError::Unreadable { what: "contact state", value: other.to_owned() });
+                }
+            }
+        }
+        let dispositions = sqlx::query(
+            "select disposition, count(*) as n from attempts \
+             where campaign_id = $1 and disposition is not null group by disposition",
+        )
+        .bind(id)
+        .fetch_all(self.pool())
+        .await?;
+        for row in &dispositions {
+            let n = unsigned(row, "n")?;
+            counts.attempts += n;
+            counts.by_disposition.insert(words::read(row, "disposition")?, n);
+        }
+        Ok(counts)
+    }
+}
+
+fn campaign(row: &AnyRow) -> Result<Campaign, StoreError> {
+    let number = |column| -> Result<u32, StoreError> {
+        let value: i64 = row.try_get(column)?;
+        u32::try_from(value).map_err(|_| StoreError::Unreadable { what: column, value: value.to_string() })
+    };
+    Ok(Campaign {
+        id: row.try_get("id")?,
+        name: row.try_get("name")?,
+        state: words::read(row, "state")?,
+        scenario: row.try_get("scenario")?,
+        language: row.try_get("language")?,
+        caller_id: row.try_get("caller_id")?,
+        max_concurrent: number("max_concurrent")?,
+        cps: row.try_get("cps")?,
+        max_attempts: number("max_attempts")?,
+        created_ms: row.try_get("created_ms")?,
+        started_ms: row.try_get("started_ms")?,
+        ended_ms: row.try_get("ended_ms")?,
+    })
+}
+
+pub(super) fn unsigned(row: &AnyRow, column: &'static str) -> Result<u64, StoreError> {
+    let value: i64 = row.try_get(column)?;
+    u64::try_from(value).map_err(|_| StoreError::Unreadable { what: column, value: value.to_string() })
+}
+
+fn nearest(name: &str, names: Vec<String>) -> Option<String> {
+    let likeness = |other: &String| strsim::jaro_winkler(&name.to_lowercase(), &other.to_lowercase());
+    names
+        .into_iter()
+        .map(|other| (likeness(&other), other))
+        .filter(|(likeness, _)| *likeness > 0.7)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, other)| other)
+}

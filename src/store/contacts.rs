@@ -1,0 +1,214 @@
+//! Contacts: imported, and claimed for a call.
+
+use std::collections::BTreeMap;
+
+use sidetone_core::{call::CallId, campaign::CampaignState};
+use sqlx::{Row, any::AnyRow};
+
+use super::{
+    Dialect, Store, StoreError, WriteTx,
+    words::{self, word},
+};
+
+/// Somebody to call. `number` is E.164: `+33612345678`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewContact {
+    pub number: String,
+    pub variables: BTreeMap<String, String>,
+}
+
+/// What became of a batch.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Imported {
+    pub added: usize,
+    /// Indices, within the batch, of contacts that the campaign had already.
+    pub had: Vec<usize>,
+}
+
+/// A contact to call now; its attempt is in the database already.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claimed {
+    pub call: CallId,
+    pub contact: i64,
+    pub number: String,
+    pub variables: BTreeMap<String, String>,
+    /// 1 for the first.
+    pub attempt: u32,
+}
+
+impl Store {
+    /// Adds contacts to a campaign in one transaction; those whose number it has already are left as they are.
+    ///
+    /// # Errors
+    /// The database's; then nothing of the batch was added.
+    pub async fn import_contacts(
+        &self,
+        campaign: i64,
+        batch: &[NewContact],
+        now_ms: i64,
+    ) -> Result<Imported, StoreError> {
+        let mut imported = Imported::default();
+        let mut tx = self.write().await?;
+        for (index, contact) in batch.iter().enumerate() {
+            let added = sqlx::query(
+                "insert into contacts (campaign_id, number, variables, state, due_ms, created_ms) \
+                 values ($1, $2, $3, 'waiting', 0, $4) on conflict (campaign_id, number) do nothing",
+            )
+            .bind(campaign)
+            .bind(contact.number.clone())
+            .bind(variables_json(&contact.variables))
+            .bind(now_ms)
+            .execute(&mut *tx.tx)
+            .await?;
+            match added.rows_affected() {
+                0 => imported.had.push(index),
+                _ => imported.added += 1,
+            }
+        }
+        tx.commit().await?;
+        Ok(imported)
+    }
+
+    /// Which of these numbers the campaign has already.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn has_contact(&self, campaign: i64, number: &str) -> Result<bool, StoreError> {
+        let row = sqlx::query("select 1 as n from contacts where campaign_id = $1 and number = $2")
+            .bind(campaign)
+            .bind(number.to_owned())
+            .fetch_optional(self.pool())
+            .await?;
+        Ok(row.is_some())
+    }
+
+    /// Takes up to `n` contacts that are due from a running campaign and inserts their attempts, all in one
+    /// transaction: what is returned may be dialled, and what is not returned was not claimed. Contacts on a
+    /// do-not-call list are marked `suppressed` and passed over.
+    ///
+    /// # Errors
+    /// The database's; then nobody was claimed.
+    pub async fn claim_contacts(
+        &self,
+        campaign: i64,
+        n: u32,
+        instance: &str,
+        now_ms: i64,
+    ) -> Result<Vec<Claimed>, StoreError> {
+        let mut claimed = Vec::new();
+        let mut tx = self.write().await?;
+        let Some(scenario) = running_scenario(&mut tx, campaign).await? else {
+            return Ok(claimed);
+        };
+        let wanted = usize::try_from(n).unwrap_or(usize::MAX);
+        while claimed.len() < wanted {
+            let missing = i64::try_from(wanted - claimed.len()).unwrap_or(i64::MAX);
+            let due = due_contacts(&mut tx, self.inner.dialect, (campaign, missing, now_ms)).await?;
+            if due.is_empty() {
+                break;
+            }
+            for row in &due {
+                if row.try_get::<i64, _>("suppressed")? != 0 {
+                    suppress(&mut tx, row.try_get("id")?).await?;
+                    continue;
+                }
+                let claim = claim(row)?;
+                insert_attempt(&mut tx, &claim, (campaign, instance, &scenario, now_ms)).await?;
+                claimed.push(claim);
+            }
+        }
+        tx.commit().await?;
+        Ok(claimed)
+    }
+}
+
+/// The campaign's scenario where it runs. Read within the claim's transaction: a pause that was committed first
+/// holds.
+async fn running_scenario(tx: &mut WriteTx, campaign: i64) -> Result<Option<String>, StoreError> {
+    let row = sqlx::query("select scenario from campaigns where id = $1 and state = $2")
+        .bind(campaign)
+        .bind(word(CampaignState::Running))
+        .fetch_optional(&mut *tx.tx)
+        .await?;
+    Ok(row.map(|row| row.try_get("scenario")).transpose()?)
+}
+
+async fn due_contacts(
+    tx: &mut WriteTx,
+    dialect: Dialect,
+    (campaign, n, now_ms): (i64, i64, i64),
+) -> Result<Vec<AnyRow>, StoreError> {
+    // Another database adds `for update skip locked`; here the transaction has the file to itself.
+    let sql = match dialect {
+        Dialect::Sqlite => {
+            "select id, number, variables, attempts, \
+             (select count(*) from suppressions s where s.number = contacts.number) as suppressed \
+             from contacts where campaign_id = $1 and state = 'waiting' and due_ms <= $2 \
+             order by due_ms, id limit $3"
+        }
+    };
+    Ok(sqlx::query(sql).bind(campaign).bind(now_ms).bind(n).fetch_all(&mut *tx.tx).await?)
+}
+
+async fn suppress(tx: &mut WriteTx, contact: i64) -> Result<(), StoreError> {
+    sqlx::query("update contacts set state = 'suppressed' where id = $1")
+        .bind(contact)
+        .execute(&mut *tx.tx)
+        .await?;
+    Ok(())
+}
+
+fn claim(row: &AnyRow) -> Result<Claimed, StoreError> {
+    let attempts: i64 = row.try_get("attempts")?;
+    Ok(Claimed {
+        call: new_call_id()?,
+        contact: row.try_get("id")?,
+        number: row.try_get("number")?,
+        variables: variables(row)?,
+        attempt: u32::try_from(attempts + 1).unwrap_or(u32::MAX),
+    })
+}
+
+async fn insert_attempt(
+    tx: &mut WriteTx,
+    claim: &Claimed,
+    (campaign, instance, scenario, now_ms): (i64, &str, &str, i64),
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "update contacts set state = 'claimed', attempts = attempts + 1, last_call = $1 where id = $2",
+    )
+    .bind(claim.call.to_string())
+    .bind(claim.contact)
+    .execute(&mut *tx.tx)
+    .await?;
+    sqlx::query(
+        "insert into attempts (id, campaign_id, contact_id, instance, origin, number, scenario, started_ms) \
+         values ($1, $2, $3, $4, $5, $6, $7, $8)",
+    )
+    .bind(claim.call.to_string())
+    .bind(campaign)
+    .bind(claim.contact)
+    .bind(instance.to_owned())
+    .bind(word(super::Origin::Campaign))
+    .bind(claim.number.clone())
+    .bind(scenario.to_owned())
+    .bind(now_ms)
+    .execute(&mut *tx.tx)
+    .await?;
+    Ok(())
+}
+
+pub(super) fn variables_json(variables: &BTreeMap<String, String>) -> String {
+    words::json(variables)
+}
+
+pub(super) fn variables(row: &AnyRow) -> Result<BTreeMap<String, String>, StoreError> {
+    let text: String = row.try_get("variables")?;
+    serde_json::from_str(&text).map_err(|_| StoreError::Unreadable { what: "variables", value: text })
+}
+
+/// A fresh channel uuid.
+pub(super) fn new_call_id() -> Result<CallId, StoreError> {
+    let id = uuid::Uuid::new_v4().to_string();
+    CallId::new(&id).ok_or(StoreError::Unreadable { what: "call id", value: id })
+}

@@ -1,0 +1,250 @@
+//! Every event of every call, written in batches by one task.
+
+use std::{
+    io::Write as _,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use serde::Serialize;
+use sidetone_core::call::{CallId, Event};
+use sqlx::{AnyPool, Row};
+use tokio::sync::{Mutex, mpsc, oneshot};
+
+use super::{Dialect, Store, StoreError, begin, words};
+
+/// How many events may wait for the writer: 20 busy calls for a minute. [`Store::try_record_event`] drops and
+/// counts where it is full, [`Store::record_event`] waits.
+pub const EVENT_QUEUE: usize = 8192;
+
+/// The most events in one transaction.
+const BATCH: usize = 512;
+/// How often a batch that the database refuses is tried again before it is dropped and counted.
+const TRIES: u32 = 6;
+/// How long an outcome waits for the events before it.
+const FLUSH_WAIT: Duration = Duration::from_secs(5);
+
+/// One event of one call. `seq` counts a call's events: 1, 2, 3...
+#[derive(Debug, Clone, PartialEq)]
+pub struct EventRecord {
+    pub call: CallId,
+    pub seq: i64,
+    /// Unix milliseconds.
+    pub at_ms: i64,
+    /// Media time since the answer.
+    pub media_ms: Option<i64>,
+    pub event: Event,
+}
+
+/// An event as the database has it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct StoredEvent {
+    pub seq: i64,
+    pub at_ms: i64,
+    pub media_ms: Option<i64>,
+    #[serde(flatten)]
+    pub event: Event,
+}
+
+/// What the writer is handed.
+#[derive(Debug)]
+pub(super) enum Job {
+    Event(Box<EventRecord>),
+    /// Answered when everything before it is written or dropped.
+    Flush(oneshot::Sender<()>),
+}
+
+/// The task that writes events. It ends, with nothing left to write, when every [`Store`] is gone.
+pub(super) struct Writer {
+    pub(super) pool: AnyPool,
+    pub(super) writing: Arc<Mutex<()>>,
+    pub(super) dropped: Arc<AtomicU64>,
+    pub(super) record_dir: Option<PathBuf>,
+}
+
+pub(super) fn spawn(writer: Writer) -> mpsc::Sender<Job> {
+    let (events, jobs) = mpsc::channel(EVENT_QUEUE);
+    tokio::spawn(writer.run(jobs));
+    events
+}
+
+impl Store {
+    /// Hands an event to the writer without waiting. `false`: too many wait, this one is dropped and counted.
+    pub fn try_record_event(&self, record: EventRecord) -> bool {
+        let kept = self.inner.events.try_send(Job::Event(Box::new(record))).is_ok();
+        if !kept {
+            self.inner.dropped_events.fetch_add(1, Ordering::Relaxed);
+        }
+        kept
+    }
+
+    /// Hands an event to the writer, waiting for room: for what must not be missing, such as the last one.
+    pub async fn record_event(&self, record: EventRecord) {
+        if self.inner.events.send(Job::Event(Box::new(record))).await.is_err() {
+            self.inner.dropped_events.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Waits until what was handed over before is written, for five seconds at most.
+    pub async fn flush_events(&self) {
+        let (done, written) = oneshot::channel();
+        let flush = async {
+            if self.inner.events.send(Job::Flush(done)).await.is_ok() {
+                // An error means that the writer is gone, and with it whatever could be waited for.
+                written.await.ok();
+            }
+        };
+        if tokio::time::timeout(FLUSH_WAIT, flush).await.is_err() {
+            tracing::warn!("the database is slow: events still wait to be written");
+        }
+    }
+
+    /// A call's events after `seq`, in order; all of them after 0.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn events_after(&self, call: &CallId, seq: i64) -> Result<Vec<StoredEvent>, StoreError> {
+        let rows = sqlx::query(
+            "select seq, at_ms, media_ms, body from events where call_id = $1 and seq > $2 order by seq",
+        )
+        .bind(call.to_string())
+        .bind(seq)
+        .fetch_all(self.pool())
+        .await?;
+        rows.iter()
+            .map(|row| {
+                let body: String = row.try_get("body")?;
+                let event = serde_json::from_str(&body)
+                    .map_err(|_| StoreError::Unreadable { what: "event", value: body })?;
+                Ok(StoredEvent {
+                    seq: row.try_get("seq")?,
+                    at_ms: row.try_get("at_ms")?,
+                    media_ms: row.try_get("media_ms")?,
+                    event,
+                })
+            })
+            .collect()
+    }
+
+    /// A whole call.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn call_timeline(&self, call: &CallId) -> Result<Vec<StoredEvent>, StoreError> {
+        self.events_after(call, 0).await
+    }
+
+    pub(super) async fn last_seq(&self, call: &CallId) -> Result<i64, StoreError> {
+        let row = sqlx::query("select coalesce(max(seq), 0) as seq from events where call_id = $1")
+            .bind(call.to_string())
+            .fetch_one(self.pool())
+            .await?;
+        Ok(row.try_get("seq")?)
+    }
+}
+
+impl Writer {
+    async fn run(self, mut jobs: mpsc::Receiver<Job>) {
+        let mut batch = Vec::with_capacity(BATCH);
+        while jobs.recv_many(&mut batch, BATCH).await > 0 {
+            let mut records = Vec::with_capacity(batch.len());
+            let mut flushes = Vec::new();
+            for job in batch.drain(..) {
+                match job {
+                    Job::Event(record) => records.push(*record),
+                    Job::Flush(done) => flushes.push(done),
+                }
+            }
+            self.append_lines(&records);
+            self.write(&records).await;
+            for done in flushes {
+                // Whoever asked may have stopped waiting.
+                done.send(()).ok();
+            }
+        }
+    }
+
+    async fn write(&self, records: &[EventRecord]) {
+        if records.is_empty() {
+            return;
+        }
+        let mut wait = Duration::from_millis(100);
+        for attempt in 1..=TRIES {
+            match self.insert(records).await {
+                Ok(repeated) => {
+                    if repeated > 0 {
+                        tracing::error!(repeated, "events repeat a number that their call used already");
+                        self.dropped.fetch_add(repeated, Ordering::Relaxed);
+                    }
+                    return;
+                }
+                Err(error) if attempt < TRIES => {
+                    tracing::warn!(%error, "events could not be written; trying again");
+                    tokio::time::sleep(wait).await;
+                    wait *= 2;
+                }
+                Err(error) => tracing::error!(%error, lost = records.len(), "events could not be written"),
+            }
+        }
+        self.dropped.fetch_add(u64::try_from(records.len()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// Says how many were not inserted because their number was taken.
+    async fn insert(&self, records: &[EventRecord]) -> Result<u64, StoreError> {
+        let mut repeated = 0;
+        let mut tx = begin(&self.pool, &self.writing, Dialect::Sqlite).await?;
+        for record in records {
+            let done = sqlx::query(
+                "insert into events (call_id, seq, at_ms, media_ms, body) values ($1, $2, $3, $4, $5) \
+                 on conflict (call_id, seq) do nothing",
+            )
+            .bind(record.call.to_string())
+            .bind(record.seq)
+            .bind(record.at_ms)
+            .bind(record.media_ms)
+            .bind(words::json(&record.event))
+            .execute(&mut *tx.tx)
+            .await?;
+            repeated += u64::from(done.rows_affected() == 0);
+        }
+        tx.commit().await?;
+        Ok(repeated)
+    }
+
+    /// JSON lines are a convenience beside the database: a failure is logged, not tried again.
+    fn append_lines(&self, records: &[EventRecord]) {
+        let Some(dir) = &self.record_dir else { return };
+        for of_one_call in records.chunk_by(|a, b| a.call == b.call) {
+            if let Err(error) = append(dir, of_one_call) {
+                tracing::warn!(%error, dir = %dir.display(), "events could not be appended to their file");
+            }
+        }
+    }
+}
+
+/// One line of a call's file.
+#[derive(Serialize)]
+struct Line<'a> {
+    call: &'a CallId,
+    seq: i64,
+    at_ms: i64,
+    media_ms: Option<i64>,
+    #[serde(flatten)]
+    event: &'a Event,
+}
+
+fn append(dir: &Path, records: &[EventRecord]) -> std::io::Result<()> {
+    let Some(first) = records.first() else { return Ok(()) };
+    std::fs::create_dir_all(dir)?;
+    let path = dir.join(format!("{}.jsonl", first.call));
+    let mut text = String::new();
+    for EventRecord { call, seq, at_ms, media_ms, event } in records {
+        text.push_str(&words::json(&Line { call, seq: *seq, at_ms: *at_ms, media_ms: *media_ms, event }));
+        text.push('\n');
+    }
+    std::fs::File::options().create(true).append(true).open(path)?.write_all(text.as_bytes())
+}

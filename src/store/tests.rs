@@ -1,0 +1,473 @@
+//! The store's contract. Every check is handed fresh stores by [`Db`], so that another database can be put there.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use sidetone_core::{
+    amd::{Cause, Verdict},
+    call::{CallId, Disposition, Event, HangupCause},
+    campaign::{CampaignState, Control, RetryTable},
+};
+
+use super::*;
+
+const NOW: i64 = 1_700_000_000_000;
+
+/// A database of its own; [`Self::open`] opens it again, as another process would.
+struct Db {
+    folder: tempfile::TempDir,
+}
+
+impl Db {
+    fn new() -> Self {
+        Self { folder: tempfile::tempdir().unwrap() }
+    }
+
+    async fn open(&self) -> Store {
+        Store::open(&format!("sqlite:{}", self.folder.path().join("new/test.db").display())).await.unwrap()
+    }
+}
+
+async fn campaign(store: &Store, name: &str, contacts: usize) -> Campaign {
+    let new = NewCampaign {
+        name: name.to_owned(),
+        scenario: "/scenarios/reminder.yaml".to_owned(),
+        language: None,
+        caller_id: Some("+33100000000".to_owned()),
+        max_concurrent: 5,
+        cps: 2.5,
+        max_attempts: 3,
+    };
+    let made = store.create_campaign(&new, NOW).await.unwrap();
+    let batch: Vec<_> = (0..contacts).map(|i| contact(&format!("+336000000{i:02}"))).collect();
+    assert_eq!(store.import_contacts(made.id, &batch, NOW).await.unwrap().added, contacts);
+    made
+}
+
+fn contact(number: &str) -> NewContact {
+    let variables = BTreeMap::from([("kind".to_owned(), "human".to_owned())]);
+    NewContact { number: number.to_owned(), variables }
+}
+
+async fn running(store: &Store, contacts: usize) -> Campaign {
+    campaign(store, "spring", contacts).await;
+    store.control_campaign("spring", Control::Run, NOW).await.unwrap()
+}
+
+fn ended(disposition: Disposition) -> FinishedCall {
+    FinishedCall::new(disposition, NOW + 60_000)
+}
+
+fn record(call: &CallId, seq: i64, event: Event) -> EventRecord {
+    EventRecord { call: call.clone(), seq, at_ms: NOW + seq, media_ms: Some(seq), event }
+}
+
+#[tokio::test]
+async fn campaigns_are_made_found_and_controlled() {
+    let db = Db::new();
+    let store = db.open().await;
+    let made = campaign(&store, "spring", 0).await;
+    assert_eq!((made.state, made.cps, made.max_concurrent), (CampaignState::Draft, 2.5, 5));
+    assert_eq!(made.caller_id.as_deref(), Some("+33100000000"));
+    assert_eq!(store.campaigns().await.unwrap(), [made.clone()]);
+    assert_eq!(store.campaign_by_id(made.id).await.unwrap(), Some(made));
+
+    let unknown = store.campaign("sprnig").await.unwrap_err();
+    assert_eq!(unknown.to_string(), "no campaign is called `sprnig`; did you mean `spring`?");
+    assert_eq!(store.campaign("zzz").await.unwrap_err().to_string(), "no campaign is called `zzz`");
+
+    let refused = store.control_campaign("spring", Control::Resume, NOW).await.unwrap_err();
+    assert_eq!(refused.to_string(), "campaign `spring`: it is draft: start it with `run`");
+    let run = store.control_campaign("spring", Control::Run, NOW + 1).await.unwrap();
+    assert_eq!((run.state, run.started_ms, run.ended_ms), (CampaignState::Running, Some(NOW + 1), None));
+    let stopped = store.control_campaign("spring", Control::Stop, NOW + 2).await.unwrap();
+    assert_eq!((stopped.started_ms, stopped.ended_ms), (Some(NOW + 1), Some(NOW + 2)));
+    let again = store.control_campaign("spring", Control::Run, NOW + 3).await.unwrap();
+    assert_eq!((again.started_ms, again.ended_ms), (Some(NOW + 1), None));
+}
+
+#[tokio::test]
+async fn a_second_campaign_of_the_same_name_is_refused() {
+    let db = Db::new();
+    let store = db.open().await;
+    campaign(&store, "spring", 0).await;
+    let new = NewCampaign {
+        name: "spring".to_owned(),
+        scenario: String::new(),
+        language: None,
+        caller_id: None,
+        max_concurrent: 1,
+        cps: 1.0,
+        max_attempts: 1,
+    };
+    let error = store.create_campaign(&new, NOW).await.unwrap_err();
+    assert_eq!(error.to_string(), "a campaign called `spring` exists already");
+}
+
+#[tokio::test]
+async fn a_number_is_in_a_campaign_once() {
+    let db = Db::new();
+    let store = db.open().await;
+    let spring = campaign(&store, "spring", 2).await;
+    let batch = [contact("+33600000001"), contact("+33611111111")];
+    let imported = store.import_contacts(spring.id, &batch, NOW).await.unwrap();
+    assert_eq!(imported, Imported { added: 1, had: vec![0] });
+    assert!(store.has_contact(spring.id, "+33611111111").await.unwrap());
+    let autumn = campaign(&store, "autumn", 2).await;
+    assert_eq!(store.campaign_counts(autumn.id).await.unwrap().waiting, 2);
+}
+
+#[tokio::test]
+async fn a_claim_writes_the_attempt_before_anybody_dials() {
+    let db = Db::new();
+    let store = db.open().await;
+    let spring = running(&store, 3).await;
+    let claimed = store.claim_contacts(spring.id, 2, "one", NOW).await.unwrap();
+    let numbers: Vec<_> = claimed.iter().map(|claim| claim.number.as_str()).collect();
+    assert_eq!(numbers, ["+33600000000", "+33600000001"]);
+    assert_eq!(claimed[0].variables["kind"], "human");
+    assert_eq!(claimed[0].attempt, 1);
+
+    let attempt = store.attempt(claimed[0].call.as_str()).await.unwrap();
+    assert_eq!((attempt.origin, attempt.campaign.as_deref()), (Origin::Campaign, Some("spring")));
+    assert_eq!((attempt.started_ms, attempt.ended_ms, attempt.disposition), (NOW, None, None));
+    let counts = store.campaign_counts(spring.id).await.unwrap();
+    assert_eq!((counts.contacts, counts.waiting, counts.live), (3, 1, 2));
+}
+
+#[tokio::test]
+async fn only_a_running_campaign_is_claimed_from() {
+    let db = Db::new();
+    let store = db.open().await;
+    let spring = campaign(&store, "spring", 3).await;
+    assert_eq!(store.claim_contacts(spring.id, 9, "one", NOW).await.unwrap(), []);
+    store.control_campaign("spring", Control::Run, NOW).await.unwrap();
+    store.control_campaign("spring", Control::Pause, NOW).await.unwrap();
+    assert_eq!(store.claim_contacts(spring.id, 9, "one", NOW).await.unwrap(), []);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn no_contact_is_claimed_twice_by_many_at_once() {
+    let db = Db::new();
+    let store = db.open().await;
+    let spring = running(&store, 60).await;
+    let mut claimers = Vec::new();
+    for i in 0..6 {
+        // Half of them as another process would: with a pool of their own.
+        let store = if i % 2 == 0 { store.clone() } else { db.open().await };
+        claimers.push(tokio::spawn(async move {
+            let mut mine = Vec::new();
+            loop {
+                let claimed = store.claim_contacts(spring.id, 3, "one", NOW).await.unwrap();
+                if claimed.is_empty() {
+                    return mine;
+                }
+                mine.extend(claimed.into_iter().map(|claim| claim.contact));
+            }
+        }));
+    }
+    let mut all = Vec::new();
+    for claimer in claimers {
+        all.extend(claimer.await.unwrap());
+    }
+    all.sort_unstable();
+    let total = all.len();
+    all.dedup();
+    assert_eq!((total, all.len()), (60, 60));
+}
+
+#[tokio::test]
+async fn an_outcome_is_kept_whole_and_only_once() {
+    let db = Db::new();
+    let store = db.open().await;
+    let spring = running(&store, 1).await;
+    let call = store.claim_contacts(spring.id, 1, "one", NOW).await.unwrap().remove(0).call;
+    let finished = FinishedCall {
+        ended_ms: NOW + 9000,
+        answered_ms: Some(NOW + 4000),
+        disposition: Disposition::Completed,
+        verdict: Some(Verdict::Human),
+        cause: Some(Cause::ShortGreeting),
+        hangup_cause: Some(HangupCause::new("NORMAL_CLEARING")),
+        outcome: Some("confirmed".to_owned()),
+        verdict_ms: Some(850),
+        after_speech_ms: Some(410),
+        barge_in_ms: Some(240),
+    };
+    let retries = RetryTable::default();
+    assert!(store.finish_attempt(&call, &finished, &retries).await.unwrap());
+    assert!(!store.finish_attempt(&call, &ended(Disposition::Busy), &retries).await.unwrap());
+
+    let row = store.report_rows(spring.id, 0, 10).await.unwrap().remove(0);
+    assert_eq!((row.verdict, row.cause), (Some(Verdict::Human), Some(Cause::ShortGreeting)));
+    assert_eq!((row.verdict_ms, row.after_speech_ms, row.barge_in_ms), (Some(850), Some(410), Some(240)));
+    assert_eq!((row.disposition, row.state.as_str()), (Some(Disposition::Completed), "done"));
+    assert_eq!((row.kind(), row.outcome.as_deref()), (Some("human"), Some("confirmed")));
+    assert_eq!(row.hangup_cause.as_deref(), Some("NORMAL_CLEARING"));
+    assert!(store.finish_campaign(spring.id, NOW).await.unwrap());
+    assert_eq!(store.campaign("spring").await.unwrap().state, CampaignState::Done);
+}
+
+#[tokio::test]
+async fn a_retry_waits_and_the_cap_ends_it() {
+    let db = Db::new();
+    let store = db.open().await;
+    let spring = running(&store, 1).await;
+    let retries = spring.retry_table();
+    let wait = i64::try_from(retries.busy.as_millis()).unwrap();
+    for attempt in 1..=3 {
+        let now = NOW + wait * i64::from(attempt);
+        if attempt > 1 {
+            assert_eq!(store.claim_contacts(spring.id, 1, "one", now - 1).await.unwrap(), []);
+        }
+        let claimed = store.claim_contacts(spring.id, 1, "one", now).await.unwrap().remove(0);
+        assert_eq!(claimed.attempt, attempt);
+        let busy = FinishedCall::new(Disposition::Busy, now);
+        assert!(store.finish_attempt(&claimed.call, &busy, &retries).await.unwrap());
+        assert_eq!(store.finish_campaign(spring.id, now).await.unwrap(), attempt == 3);
+    }
+    let counts = store.campaign_counts(spring.id).await.unwrap();
+    assert_eq!((counts.done, counts.attempts, counts.by_disposition[&Disposition::Busy]), (1, 3, 3));
+}
+
+#[tokio::test]
+async fn a_call_that_was_never_placed_does_not_count() {
+    let db = Db::new();
+    let store = db.open().await;
+    let spring = running(&store, 1).await;
+    let call = store.claim_contacts(spring.id, 1, "one", NOW).await.unwrap().remove(0).call;
+    store.give_back(&call, "the switch is not connected", NOW + 500, NOW).await.unwrap();
+    assert_eq!(store.claim_contacts(spring.id, 1, "one", NOW).await.unwrap(), []);
+    let again = store.claim_contacts(spring.id, 1, "one", NOW + 500).await.unwrap().remove(0);
+    assert_eq!(again.attempt, 1);
+    assert_eq!(store.attempt(call.as_str()).await.unwrap().disposition, Some(Disposition::Failed));
+}
+
+#[tokio::test]
+async fn after_a_crash_the_attempt_is_an_orphan_and_its_contact_stays_claimed() {
+    let db = Db::new();
+    let call = {
+        let store = db.open().await;
+        let spring = running(&store, 1).await;
+        store.claim_contacts(spring.id, 1, "one", NOW).await.unwrap().remove(0).call
+        // Dropped without a word, as by a crash.
+    };
+    let store = db.open().await;
+    let spring = store.campaign("spring").await.unwrap();
+    assert_eq!(store.claim_contacts(spring.id, 1, "one", NOW).await.unwrap(), []);
+    assert!(!store.finish_campaign(spring.id, NOW).await.unwrap());
+    assert_eq!(store.orphans("another").await.unwrap(), []);
+    let orphans = store.orphans("one").await.unwrap();
+    assert_eq!(orphans.iter().map(|orphan| &orphan.call).collect::<Vec<_>>(), [&call]);
+
+    assert!(store.settle_lost(&call, &RetryTable::default(), NOW + 5).await.unwrap());
+    assert_eq!(store.orphans("one").await.unwrap(), []);
+    let attempt = store.attempt(call.as_str()).await.unwrap();
+    assert_eq!((attempt.disposition, attempt.ended_ms), (Some(Disposition::Lost), Some(NOW + 5)));
+    let timeline = store.call_timeline(&call).await.unwrap();
+    assert_eq!(timeline[0].event, Event::Ended { disposition: Disposition::Lost, outcome: None });
+    assert_eq!(store.claim_contacts(spring.id, 1, "one", i64::MAX).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn a_suppressed_number_is_passed_over() {
+    let db = Db::new();
+    let store = db.open().await;
+    let spring = running(&store, 3).await;
+    store.suppress("+33600000001", "asked by letter", NOW).await.unwrap();
+    store.suppress("+33600000001", "again", NOW).await.unwrap();
+    assert!(store.is_suppressed("+33600000001").await.unwrap());
+    let numbers: Vec<_> = store.claim_contacts(spring.id, 3, "one", NOW).await.unwrap();
+    assert_eq!(numbers.len(), 2);
+    assert!(numbers.iter().all(|claim| claim.number != "+33600000001"));
+    assert_eq!(store.campaign_counts(spring.id).await.unwrap().suppressed, 1);
+}
+
+#[tokio::test]
+async fn events_come_back_in_order_and_a_repeated_number_is_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}", folder.path().join("test.db").display());
+    let store = Store::open_with_record(&url, Some(folder.path().join("record"))).await.unwrap();
+    let call = CallId::new("c-1").unwrap();
+    assert!(store.try_record_event(record(&call, 1, Event::Ringing)));
+    store.record_event(record(&call, 2, Event::Answered)).await;
+    store.record_event(record(&call, 2, Event::StreamUp)).await;
+    store.flush_events().await;
+    let events: Vec<_> = store.call_timeline(&call).await.unwrap().into_iter().map(|e| e.event).collect();
+    assert_eq!(events, [Event::Ringing, Event::Answered]);
+    assert_eq!(store.events_after(&call, 1).await.unwrap().len(), 1);
+    assert_eq!(store.dropped_events(), 1);
+    let lines = std::fs::read_to_string(folder.path().join("record/c-1.jsonl")).unwrap();
+    assert_eq!(
+        lines.lines().next(),
+        Some(r#"{"call":"c-1","seq":1,"at_ms":1700000000001,"media_ms":1,"event":"ringing"}"#)
+    );
+}
+
+#[tokio::test]
+async fn events_of_many_calls_are_all_written_before_an_outcome() {
+    let db = Db::new();
+    let store = db.open().await;
+    let call = CallId::new("c-1").unwrap();
+    let adopted = AdHoc {
+        call: Some(call.clone()),
+        origin: Origin::Adopted,
+        instance: "one".to_owned(),
+        number: None,
+        dial_string: None,
+        scenario: "s".to_owned(),
+    };
+    assert_eq!(store.begin_adhoc_attempt(&adopted, NOW).await.unwrap(), call);
+    for seq in 1..=2000 {
+        assert!(store.try_record_event(record(&call, seq, Event::StreamRestart)));
+    }
+    assert!(store.finish_attempt(&call, &ended(Disposition::HungUp), &RetryTable::default()).await.unwrap());
+    assert_eq!(store.call_timeline(&call).await.unwrap().len(), 2000);
+}
+
+#[tokio::test]
+async fn the_heart_of_serve() {
+    let db = Db::new();
+    let store = db.open().await;
+    assert_eq!(store.live_serve(NOW).await.unwrap(), None);
+    store.start_serving("one", NOW).await.unwrap();
+    assert_eq!(store.live_serve(NOW + 4999).await.unwrap().unwrap().instance, "one");
+    assert_eq!(store.live_serve(NOW + 5000).await.unwrap(), None);
+    store.heartbeat("one", NOW + 6000).await.unwrap();
+    assert!(store.live_serve(NOW + 7000).await.unwrap().is_some());
+    store.stop_serving("one").await.unwrap();
+    assert_eq!(store.live_serve(NOW + 7000).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_living_process_keeps_its_name_and_a_dead_one_does_not() {
+    let db = Db::new();
+    let store = db.open().await;
+    for (pid, refused) in [(1, true), (i64::from(u32::MAX), false)] {
+        sqlx::query("delete from heartbeats").execute(store.pool()).await.unwrap();
+        sqlx::query("insert into heartbeats values ('one', $1, $2, $2)")
+            .bind(pid)
+            .bind(NOW)
+            .execute(store.pool())
+            .await
+            .unwrap();
+        assert_eq!(store.start_serving("one", NOW + 1000).await.is_err(), refused, "process {pid}");
+    }
+    store.start_serving("one", NOW + 9000).await.unwrap();
+}
+
+fn wish(number: Option<&str>) -> CallWish {
+    CallWish {
+        number: number.map(str::to_owned),
+        dial_string: number.is_none().then(|| "loopback/1000/default".to_owned()),
+        scenario: "/s.yaml".to_owned(),
+        language: None,
+        caller_id: None,
+        variables: BTreeMap::from([("name".to_owned(), "Zoé, \"x\"\n".to_owned())]),
+    }
+}
+
+#[tokio::test]
+async fn a_wish_becomes_one_call_and_a_stale_or_suppressed_one_none() {
+    let db = Db::new();
+    let store = db.open().await;
+    store.suppress("+33600000001", "asked", NOW).await.unwrap();
+    let id = store.place_wish(&wish(None), NOW).await.unwrap();
+    let barred = store.place_wish(&wish(Some("+33600000001")), NOW).await.unwrap();
+    let stale = store.place_wish(&wish(None), NOW - 60_000).await.unwrap();
+    assert_eq!(store.wish_answer(id).await.unwrap(), WishAnswer::Waiting);
+
+    let taken = store.take_wishes("one", NOW + 100).await.unwrap();
+    assert_eq!(taken.len(), 1);
+    assert_eq!(taken[0].wish, wish(None));
+    assert_eq!(store.take_wishes("one", NOW + 100).await.unwrap(), []);
+    assert_eq!(store.wish_answer(id).await.unwrap(), WishAnswer::Call(taken[0].call.clone()));
+    assert_eq!(store.attempt(taken[0].call.as_str()).await.unwrap().origin, Origin::Call);
+    for (id, words) in [(barred, "do-not-call"), (stale, "in time")] {
+        let WishAnswer::Refused(error) = store.wish_answer(id).await.unwrap() else { panic!("not refused") };
+        assert!(error.contains(words), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn forgetting_leaves_the_count_and_the_do_not_call_entry() {
+    let db = Db::new();
+    let store = db.open().await;
+    let spring = running(&store, 2).await;
+    let call = store.claim_contacts(spring.id, 1, "one", NOW).await.unwrap().remove(0).call;
+    store.record_event(record(&call, 1, Event::Answered)).await;
+    let number = "+33600000000";
+    store.suppress(number, "asked", NOW).await.unwrap();
+
+    let early = store.forget(number).await.unwrap();
+    assert_eq!((early.contacts, early.calls, early.live), (0, vec![], vec![call.clone()]));
+    store.finish_attempt(&call, &ended(Disposition::Completed), &RetryTable::default()).await.unwrap();
+    let forgotten = store.forget(number).await.unwrap();
+    assert_eq!((forgotten.contacts, forgotten.calls), (1, vec![call.clone()]));
+
+    assert!(store.is_suppressed(number).await.unwrap());
+    assert_eq!(store.attempt(call.as_str()).await.unwrap().number, None);
+    assert_eq!(store.call_timeline(&call).await.unwrap(), []);
+    let row = store.report_rows(spring.id, 0, 1).await.unwrap().remove(0);
+    assert!(row.number.starts_with("forgotten-") && row.variables.is_empty(), "{row:?}");
+    assert_eq!(row.disposition, Some(Disposition::Completed));
+    assert_eq!(store.campaign_counts(spring.id).await.unwrap().forgotten, 1);
+}
+
+#[tokio::test]
+async fn the_sweep_takes_what_is_old() {
+    let db = Db::new();
+    let store = db.open().await;
+    let spring = running(&store, 2).await;
+    let claimed = store.claim_contacts(spring.id, 2, "one", NOW).await.unwrap();
+    for (claim, ended_ms) in claimed.iter().zip([NOW, NOW + 1000]) {
+        store.record_event(record(&claim.call, 1, Event::Answered)).await;
+        let finished = FinishedCall::new(Disposition::Completed, ended_ms);
+        store.finish_attempt(&claim.call, &finished, &RetryTable::default()).await.unwrap();
+    }
+    assert_eq!(store.sweep(NOW + 1).await.unwrap(), [claimed[0].call.clone()]);
+    let left: Vec<_> = store.recent_calls(None, 9).await.unwrap().into_iter().map(|call| call.call).collect();
+    assert_eq!(left, [claimed[1].call.clone()]);
+    assert_eq!(store.recent_calls(Some(spring.id), 9).await.unwrap().len(), 1);
+    assert_eq!(store.call_timeline(&claimed[0].call).await.unwrap(), []);
+    assert_eq!(store.campaign_counts(spring.id).await.unwrap().contacts, 2);
+}
+
+#[tokio::test]
+async fn a_bad_url_says_what_would_be_right() {
+    for (url, words) in [
+        ("mysql://x", "write `sqlite:` and a file's path"),
+        ("sqlite:", "the file's path is missing"),
+        ("sqlite:/proc/none/x.db", "cannot be made"),
+    ] {
+        let error = Store::open(url).await.unwrap_err().to_string();
+        assert!(error.contains(words), "{url}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn a_store_is_durable_and_open_to_several() {
+    let db = Db::new();
+    let store = db.open().await;
+    let row = sqlx::query("pragma synchronous").fetch_one(store.pool()).await.unwrap();
+    assert_eq!(sqlx::Row::try_get::<i64, _>(&row, 0).unwrap(), 2, "full");
+    let row = sqlx::query("pragma journal_mode").fetch_one(store.pool()).await.unwrap();
+    assert_eq!(sqlx::Row::try_get::<String, _>(&row, 0).unwrap(), "wal");
+    store.check_writable().await.unwrap();
+    store.close().await;
+    tokio::time::timeout(Duration::from_secs(5), store.flush_events()).await.unwrap();
+    assert!(store.campaigns().await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_may_open_a_fresh_database_at_once() {
+    let db = std::sync::Arc::new(Db::new());
+    let opening: Vec<_> = (0..6)
+        .map(|_| {
+            let db = std::sync::Arc::clone(&db);
+            tokio::spawn(async move { db.open().await.campaigns().await.unwrap() })
+        })
+        .collect();
+    for opened in opening {
+        assert_eq!(opened.await.unwrap(), []);
+    }
+}
