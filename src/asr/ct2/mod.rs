@@ -1,1 +1,306 @@
 //! Whisper through CTranslate2. The only folder that names ct2rs.
+
+mod mel;
+mod view;
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use ct2rs::{
+    Tokenizer as _,
+    sys::{self, ComputeType, StorageView, WhisperOptions},
+    tokenizers::hf::Tokenizer,
+};
+
+use self::mel::{FULL, HOP, LogMel};
+use super::{RecognizeError, Recognized, Recognizer, Segment, models::LANGUAGES};
+
+/// Encoder frames (20 ms each) of 30 s.
+const FULL_CONTEXT: usize = FULL / 2;
+/// Encoded silence put behind a clip: what would follow it, and what stands just before 30 s. The decoder leans on
+/// both to know that the speech is over; the seconds between them can go.
+const TAIL: usize = 100;
+/// Clips are cut at a quiet moment between these ends (seconds) when they are longer than a context holds.
+const CUT: (usize, usize) = (20, 25);
+
+/// How a model is loaded.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// Copies that work side by side, one thread each, sharing their weights.
+    pub replicas: usize,
+    /// Always encode 30 s, as Whisper was trained to: many times slower.
+    pub full_context: bool,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    #[error("{path}: no Whisper model for CTranslate2: `{file}` is missing")]
+    Missing { path: PathBuf, file: &'static str },
+    #[error("{path}: the model cannot be loaded: {reason}")]
+    Broken { path: PathBuf, reason: String },
+}
+
+/// A Whisper model in memory.
+pub struct Whisper {
+    model: sys::Whisper,
+    tokenizer: Tokenizer,
+    mel: LogMel,
+    languages: Vec<&'static str>,
+    /// The encoder's output for 30 s of silence; `None`: this model is given full contexts.
+    silence: Option<Silence>,
+}
+
+struct Silence {
+    /// `[1500, width]`.
+    encoded: Vec<f32>,
+    width: usize,
+}
+
+impl Whisper {
+    /// Loads a directory with `model.bin`, `config.json`, `tokenizer.json` and a vocabulary.
+    ///
+    /// # Errors
+    /// Names the directory and the file that is missing or broken.
+    pub fn load(path: &Path, options: Options) -> Result<Self, LoadError> {
+        for file in ["model.bin", "config.json", "tokenizer.json"] {
+            if !path.join(file).is_file() {
+                return Err(LoadError::Missing { path: path.to_owned(), file });
+            }
+        }
+        let broken =
+            |reason: anyhow::Error| LoadError::Broken { path: path.to_owned(), reason: reason.to_string() };
+        let config = sys::Config {
+            compute_type: ComputeType::INT8,
+            device_indices: vec![0; options.replicas.max(1)],
+            num_threads_per_replica: 1,
+            ..Default::default()
+        };
+        let model = sys::Whisper::new(path, config).map_err(broken)?;
+        let tokenizer = Tokenizer::new(path).map_err(broken)?;
+        let mel = LogMel::new(model.n_mels());
+        let languages = if model.is_multilingual() { LANGUAGES.to_vec() } else { vec!["en"] };
+        let mut whisper = Self { model, tokenizer, mel, languages, silence: None };
+        if !options.full_context {
+            whisper.silence = whisper.checked_silence();
+            if whisper.silence.is_none() {
+                tracing::warn!(
+                    model = %path.display(),
+                    "the encoder's output cannot be read as expected: using full 30 s contexts, many times slower"
+                );
+            }
+        }
+        Ok(whisper)
+    }
+
+    /// Whether short clips are encoded as they are, which is what makes them cheap.
+    #[must_use]
+    pub fn is_fast(&self) -> bool {
+        self.silence.is_some()
+    }
+
+    /// Encodes silence, and proves that what we read of it is what it should be: of the expected shape, the same
+    /// twice, of finite and various values, and shorter for shorter audio.
+    fn checked_silence(&self) -> Option<Silence> {
+        let encoded = self.encode(&[], FULL).ok()?;
+        let again = self.encode(&[], FULL).ok()?;
+        let short = self.encode(&[], 400).ok()?;
+        let width = encoded.len() / FULL_CONTEXT;
+        let is_stable = encoded.len() == again.len()
+            && encoded.iter().zip(&again).all(|(a, b)| a.is_finite() && (a - b).abs() <= 1e-3);
+        let is_shaped = width >= 64 && encoded.len() == width * FULL_CONTEXT && short.len() == width * 200;
+        let is_various = encoded.iter().any(|v| (v - encoded[0]).abs() > 1e-3);
+        (is_stable && is_shaped && is_various).then_some(Silence { encoded, width })
+    }
+
+    fn encode(&self, pcm: &[i16], frames: usize) -> Result<Vec<f32>, RecognizeError> {
+        let mut spectrogram = self.mel.spectrogram(pcm, frames);
+        let input = StorageView::new(&[1, self.mel.mels(), frames], &mut spectrogram, Default::default());
+        let output = input.and_then(|input| self.model.encode(&input, true)).map_err(engine)?;
+        let floats = view::floats(&output).map(<[f32]>::to_vec);
+        floats.ok_or_else(|| RecognizeError::Engine("the encoder's output is no floats in memory".to_owned()))
+    }
+
+    /// Recognises clips that each fit a context.
+    fn decode(&self, language: &str, clips: &[Clip<'_>]) -> Result<Vec<Recognized>, RecognizeError> {
+        let (shape, mut features) = match &self.silence {
+            Some(silence) => self.with_tail(silence, clips)?,
+            None => self.full_contexts(clips),
+        };
+        let shape = [clips.len(), shape[0], shape[1]];
+        let input = StorageView::new(&shape, &mut features, Default::default()).map_err(engine)?;
+        let prompts = vec![self.prompt(language); clips.len()];
+        let longest = clips.iter().map(|clip| clip.voiced).max().unwrap_or_default();
+        let options = WhisperOptions {
+            beam_size: 1,
+            return_scores: true,
+            return_no_speech_prob: true,
+            // CTranslate2 stops at half of this.
+            max_length: 2 * token_cap(longest),
+            ..Default::default()
+        };
+        let results = self.model.generate(&input, &prompts, &options).map_err(engine)?;
+        results
+            .into_iter()
+            .map(|mut result| {
+                let tokens =
+                    if result.sequences.is_empty() { Vec::new() } else { result.sequences.swap_remove(0) };
+                let text = self.tokenizer.decode(tokens).map_err(engine)?;
+                let score = result.scores.first().copied().unwrap_or(f32::MIN);
+                Ok(Recognized { text: text.trim().to_owned(), score, no_speech: result.no_speech_prob })
+            })
+            .collect()
+    }
+
+    /// Each clip encoded alone (together costs more), a few seconds of silence with it, and the silence tail behind.
+    fn with_tail(
+        &self,
+        silence: &Silence,
+        clips: &[Clip<'_>],
+    ) -> Result<([usize; 2], Vec<f32>), RecognizeError> {
+        let longest = clips.iter().map(|clip| clip.pcm.len()).max().unwrap_or(0);
+        let frames = (longest.div_ceil(HOP) + self.margin()).next_multiple_of(2).min(FULL);
+        let own = frames / 2;
+        let width = silence.width;
+        let next = own..(own + TAIL).min(FULL_CONTEXT);
+        let last = (FULL_CONTEXT - TAIL).max(next.end)..FULL_CONTEXT;
+        let mut features = Vec::with_capacity(clips.len() * (own + 2 * TAIL) * width);
+        for clip in clips {
+            features.extend(self.encode(clip.pcm, frames)?);
+            for range in [&next, &last] {
+                features.extend_from_slice(&silence.encoded[range.start * width..range.end * width]);
+            }
+        }
+        Ok(([own + next.len() + last.len(), width], features))
+    }
+
+    fn full_contexts(&self, clips: &[Clip<'_>]) -> ([usize; 2], Vec<f32>) {
+        let features = clips.iter().flat_map(|clip| self.mel.spectrogram(clip.pcm, FULL)).collect();
+        ([self.mel.mels(), FULL], features)
+    }
+
+    /// Frames of real silence encoded behind a clip: with less, multilingual models lose words.
+    fn margin(&self) -> usize {
+        if self.languages.len() > 1 { 400 } else { 200 }
+    }
+
+    fn prompt(&self, language: &str) -> Vec<String> {
+        let mut prompt = vec!["<|startoftranscript|>".to_owned()];
+        if self.languages.len() > 1 {
+            prompt.extend([format!("<|{language}|>"), "<|transcribe|>".to_owned()]);
+        }
+        prompt.push("<|notimestamps|>".to_owned());
+        prompt
+    }
+}
+
+impl Recognizer for Whisper {
+    fn recognize(&self, language: &str, batch: &[Segment]) -> Result<Vec<Recognized>, RecognizeError> {
+        if !self.languages.contains(&language) {
+            return Err(RecognizeError::Language(language.to_owned()));
+        }
+        let limit = CUT.1 * super::SAMPLE_RATE as usize;
+        if batch.iter().all(|segment| segment.pcm.len() <= limit) {
+            let clips: Vec<Clip<'_>> =
+                batch.iter().map(|segment| Clip { pcm: &segment.pcm, voiced: segment.voiced }).collect();
+            return self.decode(language, &clips);
+        }
+        batch
+            .iter()
+            .map(|segment| {
+                let parts = cut(&segment.pcm)
+                    .into_iter()
+                    .map(|pcm| {
+                        self.decode(language, &[Clip { pcm, voiced: length(pcm).min(segment.voiced) }])
+                    })
+                    .collect::<Result<Vec<_>, _>>()?;
+                Ok(joined(parts.into_iter().flatten().collect()))
+            })
+            .collect()
+    }
+
+    fn languages(&self) -> &[&'static str] {
+        &self.languages
+    }
+}
+
+impl std::fmt::Debug for Whisper {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Whisper")
+            .field("model", &self.model)
+            .field("is_fast", &self.is_fast())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Audio that fits one context.
+struct Clip<'a> {
+    pcm: &'a [i16],
+    voiced: Duration,
+}
+
+/// Nobody says more tokens than this in the time: a loop ends here at the latest.
+fn token_cap(voiced: Duration) -> usize {
+    ((voiced.as_secs_f64() * 12.0) as usize + 16).min(224)
+}
+
+/// Cuts long audio at the quietest 200 ms within each stretch.
+fn cut(mut pcm: &[i16]) -> Vec<&[i16]> {
+    let rate = super::SAMPLE_RATE as usize;
+    let window = rate / 5;
+    let mut parts = Vec::new();
+    while pcm.len() > CUT.1 * rate {
+        let energy =
+            |at: &usize| -> i64 { pcm[*at..*at + window].iter().map(|&s| i64::from(s) * i64::from(s)).sum() };
+        let starts = (CUT.0 * rate..CUT.1 * rate - window).step_by(window / 4);
+        let quietest = starts.min_by_key(energy).unwrap_or(CUT.1 * rate - window) + window / 2;
+        let (head, rest) = pcm.split_at(quietest);
+        parts.push(head);
+        pcm = rest;
+    }
+    if !pcm.is_empty() {
+        parts.push(pcm);
+    }
+    parts
+}
+
+fn joined(parts: Vec<Recognized>) -> Recognized {
+    let count = parts.len().max(1) as f32;
+    let score = parts.iter().map(|part| part.score).sum::<f32>() / count;
+    let no_speech = parts.iter().map(|part| part.no_speech).fold(1.0, f32::min);
+    let texts: Vec<&str> =
+        parts.iter().map(|part| part.text.as_str()).filter(|text| !text.is_empty()).collect();
+    Recognized { text: texts.join(" "), score, no_speech }
+}
+
+fn length(pcm: &[i16]) -> Duration {
+    Duration::from_secs_f64(pcm.len() as f64 / f64::from(super::SAMPLE_RATE))
+}
+
+fn engine(error: anyhow::Error) -> RecognizeError {
+    RecognizeError::Engine(format!("{error:#}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_audio_is_cut_where_it_is_quiet_and_nothing_is_lost() {
+        let rate = super::super::SAMPLE_RATE as usize;
+        let mut pcm = vec![5000i16; 60 * rate];
+        pcm[22 * rate..22 * rate + rate / 2].fill(0);
+        let parts = cut(&pcm);
+        assert_eq!(parts.iter().map(|part| part.len()).sum::<usize>(), pcm.len());
+        assert!((22 * rate..22 * rate + rate / 2).contains(&parts[0].len()), "cut at {}", parts[0].len());
+        assert!(parts.iter().all(|part| part.len() <= CUT.1 * rate));
+        assert_eq!(cut(&pcm[..rate]).len(), 1);
+    }
+
+    #[test]
+    fn the_token_cap_grows_with_the_voice_and_ends() {
+        assert_eq!(token_cap(Duration::from_secs(1)), 28);
+        assert_eq!(token_cap(Duration::from_secs(600)), 224);
+    }
+}

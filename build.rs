@@ -1,0 +1,21 @@
+//! Lets the program find oneDNN's library where `scripts/onednn.sh` put it.
+
+fn main() {
+    println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-changed=.cargo/config.toml");
+    if std::env::var_os("CARGO_FEATURE_ONEDNN").is_none() {
+        return;
+    }
+    // Not through RUSTFLAGS: a change there rebuilds every dependency.
+    let config = std::fs::read_to_string(".cargo/config.toml").unwrap_or_default();
+    let library = config.lines().find_map(|line| {
+        let (key, value) = line.split_once('=')?;
+        (key.trim() == "LIBRARY_PATH").then(|| value.trim().trim_matches('"').to_owned())
+    });
+    match library {
+        Some(path) => println!("cargo::rustc-link-arg=-Wl,-rpath,{path}"),
+        None => println!(
+            "cargo::warning=feature `onednn` without scripts/onednn.sh: oneDNN itself is compiled (long)"
+        ),
+    }
+}
