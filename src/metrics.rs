@@ -2,6 +2,7 @@
 //! never from a number or a call id.
 
 mod labels;
+mod scrape;
 #[cfg(test)]
 mod tests;
 
@@ -11,9 +12,9 @@ use prometheus::{
     Encoder, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
     TextEncoder,
 };
-use sidetone_core::call::{Event, StreamEnd};
+use sidetone_core::call::Event;
 
-pub use labels::{LivePhase, StreamRefused};
+pub use labels::LivePhase;
 use labels::{event_name, hangup_cause, word};
 
 /// The process's metrics. Cloning it copies a pointer.
@@ -51,10 +52,15 @@ struct Series {
     frames_lost: IntCounter,
     streams_closed: IntCounterVec,
     streams_refused: IntCounterVec,
+    streams_opened: IntCounter,
+    frames_received: IntCounter,
+    stream_texts_dropped: IntCounter,
     switch_events_dropped: IntCounter,
     live_calls: IntGaugeVec,
     asr_queue_depth: IntGauge,
     switch_up: IntGauge,
+    streams_live: IntGauge,
+    samplers: scrape::Samplers,
 }
 
 impl Metrics {
@@ -79,6 +85,7 @@ impl Metrics {
     /// # Errors
     /// When a series cannot be written as text.
     pub fn render(&self) -> Result<String, prometheus::Error> {
+        self.sample();
         let mut text = Vec::new();
         TextEncoder::new().encode(&self.0.registry.gather(), &mut text)?;
         Ok(String::from_utf8_lossy(&text).into_owned())
@@ -87,16 +94,6 @@ impl Metrics {
     /// How long one 20 ms frame took from the ring to the last command.
     pub fn frame_handled(&self, took: Duration) {
         self.0.frame_handling.observe(took.as_secs_f64());
-    }
-
-    /// A stream that was refused before its upgrade.
-    pub fn stream_refused(&self, why: StreamRefused) {
-        self.0.streams_refused.with_label_values(&[word(&why).as_str()]).inc();
-    }
-
-    /// A stream that belonged to no live call any more when it ended.
-    pub fn stream_closed(&self, end: StreamEnd) {
-        self.0.streams_closed.with_label_values(&[word(&end).as_str()]).inc();
     }
 
     /// An event of the switch that a call did not take in time.
@@ -116,9 +113,6 @@ impl Metrics {
     fn show_zeros(&self) {
         for phase in LivePhase::ALL {
             self.0.live_calls.with_label_values(&[word(&phase).as_str()]).set(0);
-        }
-        for why in StreamRefused::ALL {
-            self.0.streams_refused.with_label_values(&[word(&why).as_str()]).inc_by(0);
         }
     }
 
@@ -155,7 +149,6 @@ impl Metrics {
             Event::BreakConfirmed { took_ms, .. } => series.break_to_stop.observe(seconds(*took_ms)),
             Event::Turn { endpoint_ms, .. } => series.endpoint.observe(seconds(*endpoint_ms)),
             Event::FramesLost { frames } => series.frames_lost.inc_by(u64::from(*frames)),
-            Event::StreamDown { end } => self.stream_closed(*end),
             Event::Tone { tone, .. } => series.tones.with_label_values(&[word(tone).as_str()]).inc(),
             Event::HangupAsked { reason } => {
                 series.hangups_asked.with_label_values(&[word(reason).as_str()]).inc()
@@ -167,6 +160,7 @@ impl Metrics {
             Event::Ringing
             | Event::Answered
             | Event::StreamUp
+            | Event::StreamDown { .. }
             | Event::SpeechStarted { .. }
             | Event::SpeechEnded { .. }
             | Event::Step { .. }
@@ -260,10 +254,15 @@ impl Series {
                 "Audio streams refused before the upgrade",
                 &["reason"],
             )?,
+            streams_opened: counter(r, "streams_opened", "Audio streams that were upgraded")?,
+            frames_received: counter(r, "frames_received", "20 ms frames received")?,
+            stream_texts_dropped: counter(r, "stream_texts_dropped", "Stream texts dropped: too long or too many")?,
             switch_events_dropped: counter(r, "switch_events_dropped", "Switch events a call did not take")?,
             live_calls: gauges(r, "live_calls", "Live calls by phase", &["phase"])?,
             asr_queue_depth: gauge(r, "asr_queue_depth", "Transcriptions waiting")?,
             switch_up: gauge(r, "switch_up", "1 while the event socket is connected")?,
+            streams_live: gauge(r, "streams_live", "Audio streams open now")?,
+            samplers: scrape::Samplers::default(),
             registry,
         })
     }

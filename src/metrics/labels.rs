@@ -55,25 +55,6 @@ impl LivePhase {
     }
 }
 
-/// Why a stream was refused before its upgrade.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum StreamRefused {
-    /// 404: no such call.
-    UnknownCall,
-    /// 403: the token is missing or wrong.
-    BadToken,
-    /// 400: no WebSocket upgrade, or a path that is none of ours.
-    BadRequest,
-    /// 503: too many connections, or the service stops.
-    Unavailable,
-}
-
-impl StreamRefused {
-    pub(super) const ALL: [Self; 4] =
-        [Self::UnknownCall, Self::BadToken, Self::BadRequest, Self::Unavailable];
-}
-
 /// An enum's own word for a value, as the record writes it (`mailbox_full`).
 pub(super) fn word<T: Serialize>(value: &T) -> String {
     match serde_json::to_value(value) {

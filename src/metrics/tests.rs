@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use sidetone_core::{
     amd::{Cause, Verdict},
@@ -9,7 +9,8 @@ use sidetone_core::{
     tones::Tone,
 };
 
-use super::{Metrics, StreamRefused};
+use super::Metrics;
+use crate::media::MediaStats;
 
 fn transcript(text: Option<&str>, gate: Option<Gate>, failure: Option<AsrFailure>) -> Event {
     Event::Transcript {
@@ -112,7 +113,6 @@ fn events_reach_their_series() {
         ("sidetone_tones_total{tone=\"fax_cng\"}", 1.0),
         ("sidetone_asr_transcripts_total{outcome=\"text\",purpose=\"amd\"}", 1.0),
         ("sidetone_frames_lost_total", 3.0),
-        ("sidetone_streams_closed_total{reason=\"odd_length\"}", 1.0),
     ] {
         assert!((value(&text, series) - expected).abs() < 1e-9, "{series}\n{text}");
     }
@@ -185,23 +185,42 @@ fn a_call_that_is_dropped_leaves_the_gauge() {
 fn hooks_reach_their_series() {
     let metrics = Metrics::new().expect("registers");
     metrics.frame_handled(Duration::from_micros(30));
-    metrics.stream_refused(StreamRefused::BadToken);
-    metrics.stream_closed(StreamEnd::Idle);
     metrics.switch_event_dropped();
     metrics.asr_queue_depth(7);
     metrics.switch_link(true);
     let text = metrics.render().expect("renders");
     for (series, expected) in [
         ("sidetone_frame_handling_seconds_count", 1.0),
-        ("sidetone_streams_refused_total{reason=\"bad_token\"}", 1.0),
-        ("sidetone_streams_refused_total{reason=\"unknown_call\"}", 0.0),
-        ("sidetone_streams_closed_total{reason=\"idle\"}", 1.0),
         ("sidetone_switch_events_dropped_total", 1.0),
         ("sidetone_asr_queue_depth", 7.0),
         ("sidetone_switch_up", 1.0),
     ] {
         assert_eq!(value(&text, series), expected, "{series}");
     }
+}
+
+#[test]
+fn streams_are_counted_from_the_first_scrape_on() {
+    let metrics = Metrics::new().expect("registers");
+    metrics.watch_media(Arc::new(MediaStats::default()));
+    let text = metrics.render().expect("renders");
+    for series in [
+        "sidetone_streams_refused_total{reason=\"bad_token\"}",
+        "sidetone_streams_refused_total{reason=\"unknown_call\"}",
+        "sidetone_streams_closed_total{reason=\"idle\"}",
+        "sidetone_streams_opened_total",
+        "sidetone_streams_live",
+        "sidetone_frames_received_total",
+    ] {
+        assert_eq!(value(&text, series), 0.0, "{series}");
+    }
+}
+
+#[test]
+fn samplers_run_before_each_scrape() {
+    let metrics = Metrics::new().expect("registers");
+    metrics.before_scrape(|metrics| metrics.asr_queue_depth(3));
+    assert_eq!(value(&metrics.render().expect("renders"), "sidetone_asr_queue_depth"), 3.0);
 }
 
 #[test]
