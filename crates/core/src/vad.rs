@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::frame::{FRAME, Frame, SampleRate};
 
-use floor::NoiseFloor;
+pub(crate) use floor::NoiseFloor;
 
 mod floor;
 #[cfg(test)]

@@ -17,7 +17,7 @@ const MUTED: f32 = -90.0;
 const SMOOTHING: f32 = 0.4;
 
 #[derive(Debug)]
-pub(super) struct NoiseFloor {
+pub(crate) struct NoiseFloor {
     smoothed: Option<f32>,
     /// Minimum of each of the last blocks, the running one among them.
     minima: [f32; BLOCKS],
@@ -27,11 +27,11 @@ pub(super) struct NoiseFloor {
 }
 
 impl NoiseFloor {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { smoothed: None, minima: [f32::INFINITY; BLOCKS], block: 0, in_block: 0, heard: 0 }
     }
 
-    pub(super) fn push(&mut self, dbfs: f32) {
+    pub(crate) fn push(&mut self, dbfs: f32) {
         if dbfs <= MUTED {
             self.smoothed = None;
             return;
@@ -48,7 +48,7 @@ impl NoiseFloor {
         self.minima[self.block] = self.minima[self.block].min(smoothed);
     }
 
-    pub(super) fn dbfs(&self) -> f32 {
+    pub(crate) fn dbfs(&self) -> f32 {
         let least = self.minima.iter().copied().fold(f32::INFINITY, f32::min);
         let most = if self.heard < TRUSTED { QUIET } else { LOUDEST };
         least.min(most)
