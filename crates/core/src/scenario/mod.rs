@@ -98,8 +98,8 @@ pub struct End {
 pub struct Listen {
     pub spec: ListenSpec,
     pub branches: Vec<Branch>,
-    /// Phrase to branch number.
-    phrases: PhraseSet<usize>,
+    /// Phrase to branch number; `None`: it only keeps its words from the others.
+    phrases: PhraseSet<Option<usize>>,
     pub keys: BTreeMap<Digit, StepId>,
     pub no_input: Retry,
     pub no_match: Retry,

@@ -80,6 +80,8 @@ struct Reader<'f> {
     step_names: Vec<String>,
     intents: Intents,
     intent_names: Vec<String>,
+    /// Phrases that are no answer though they hold a word of one.
+    neither: Vec<(String, f32)>,
     used_intents: std::cell::RefCell<Vec<String>>,
     variables: BTreeMap<String, Variable>,
 }
@@ -91,6 +93,7 @@ impl<'f> Reader<'f> {
             step_names: Vec::new(),
             intents: Intents::new(),
             intent_names: Vec::new(),
+            neither: Vec::new(),
             used_intents: std::cell::RefCell::default(),
             variables: BTreeMap::new(),
         }
@@ -190,6 +193,7 @@ impl<'f> Reader<'f> {
                 self.intents.insert(name.to_owned(), phrases.to_vec());
             }
         }
+        self.neither = pack.map(|pack| pack.neither().to_vec()).unwrap_or_default();
         for (key, at) in declared {
             if key.name == "any" {
                 self.findings.error(at, "`any` is built in: whatever no other branch understands");
@@ -323,10 +327,7 @@ impl<'f> Reader<'f> {
         if branches.is_empty() && keys.is_empty() && matches!(at.node.kind, Kind::Map(_)) {
             self.findings.error(at, "listens for nothing: add `on` or `dtmf`");
         }
-        let phrases = branches.iter().enumerate().flat_map(|(i, branch)| {
-            let phrases = self.intents.get(&branch.intent).cloned().unwrap_or_default();
-            phrases.into_iter().map(move |(phrase, weight)| (phrase, i, weight))
-        });
+        let phrases = self.phrases(&branches);
         let phrases =
             PhraseSet::new(phrases).map_err(|error| self.findings.error(at, error.to_string())).ok()?;
         Some(Listen {
@@ -341,6 +342,16 @@ impl<'f> Reader<'f> {
             no_input: self.retry(fields.get("no_input"), 1),
             no_match: self.retry(fields.get("no_match"), 2),
         })
+    }
+
+    /// The phrases of the branches, then those that mean none of them.
+    fn phrases(&self, branches: &[Branch]) -> Vec<(String, Option<usize>, f32)> {
+        let of_branches = branches.iter().enumerate().flat_map(|(i, branch)| {
+            let phrases = self.intents.get(&branch.intent).cloned().unwrap_or_default();
+            phrases.into_iter().map(move |(phrase, weight)| (phrase, Some(i), weight))
+        });
+        let neither = self.neither.iter().map(|(phrase, weight)| (phrase.clone(), None, *weight));
+        of_branches.chain(neither).collect()
     }
 
     fn branches(&self, at: &At<'_>) -> Vec<Branch> {

@@ -364,7 +364,8 @@ fn retry(retry: &Retry, count: u32) -> Again {
 fn understand(listen: &Listen, text: &str, language: &str) -> Option<(String, StepId)> {
     let mut scores = vec![(0.0_f32, 0_usize); listen.branches.len()];
     for hit in listen.phrases.hits(text) {
-        let (weight, last) = &mut scores[*hit.value];
+        let Some(branch) = *hit.value else { continue };
+        let (weight, last) = &mut scores[branch];
         *weight += hit.weight;
         *last = hit.end;
     }
@@ -372,7 +373,7 @@ fn understand(listen: &Listen, text: &str, language: &str) -> Option<(String, St
         .filter(|i| scores[*i].0 > 0.0)
         .max_by(|a, b| scores[*a].0.total_cmp(&scores[*b].0).then(scores[*a].1.cmp(&scores[*b].1)));
     let said_something = || match PhrasePack::for_language(language) {
-        Some(pack) => pack.content_words(text) > 0,
+        Some(pack) => !tokens(text).is_empty() && !pack.is_hesitation(text),
         None => !tokens(text).is_empty(),
     };
     let branch = best

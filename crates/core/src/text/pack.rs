@@ -50,11 +50,13 @@ pub struct PhrasePack {
     language: String,
     speakers: PhraseSet<Speaker>,
     fillers: PhraseSet<()>,
+    hesitations: PhraseSet<()>,
     stop: PhraseSet<()>,
     hallucinations: PhraseSet<()>,
     yes: Vec<(String, f32)>,
     no: Vec<(String, f32)>,
     opt_out: Vec<(String, f32)>,
+    neither: Vec<(String, f32)>,
     machine_phrases: usize,
     human_phrases: usize,
 }
@@ -65,11 +67,13 @@ const SECTIONS: &[&str] = &[
     "human",
     "ordinary",
     "fillers",
+    "hesitations",
     "stop",
     "hallucinations",
     "yes",
     "no",
     "opt_out",
+    "neither",
 ];
 const MACHINES: [(&str, Verdict); 5] = [
     ("voicemail", Verdict::Voicemail),
@@ -136,6 +140,12 @@ impl PhrasePack {
         self.fillers.covers(text)
     }
 
+    /// Whether the text is nothing but "uh" and "well".
+    #[must_use]
+    pub fn is_hesitation(&self, text: &str) -> bool {
+        self.hesitations.covers(text)
+    }
+
     /// A phrase that asks the bot to be silent at once.
     #[must_use]
     pub fn stop_hit(&self, text: &str) -> Option<&str> {
@@ -163,6 +173,12 @@ impl PhrasePack {
             "opt_out" => Some(&self.opt_out),
             _ => None,
         }
+    }
+
+    /// Phrases that hold a word of a yes or no and are neither ("not sure", "I have no idea").
+    #[must_use]
+    pub fn neither(&self) -> &[(String, f32)] {
+        &self.neither
     }
 
     /// How many phrases speak for machines, and for people.
@@ -212,12 +228,14 @@ fn read(root: &At<'_>, findings: &Findings) -> Option<PhrasePack> {
     Some(PhrasePack {
         language,
         speakers: compile(root, speakers, findings)?,
-        fillers: compile(root, plain(list("fillers")), findings)?,
+        fillers: compile(root, plain([list("fillers"), list("hesitations")].concat()), findings)?,
+        hesitations: compile(root, plain(list("hesitations")), findings)?,
         stop: compile(root, plain(list("stop")), findings)?,
         hallucinations: compile(root, plain(list("hallucinations")), findings)?,
         yes: list("yes"),
         no: list("no"),
         opt_out: list("opt_out"),
+        neither: list("neither"),
         machine_phrases,
         human_phrases,
     })
