@@ -1,1 +1,353 @@
-//! Turns waiting contacts into calls, at the pace allowed.
+//! Turns waiting contacts and wishes into calls, at the pace allowed.
+//!
+//! Every attempt is in the database before [`PlaceCall::place`] is asked for it. Whoever places a call ends it
+//! with [`Store::finish_attempt`]; the dialer ends only what was never placed.
+
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use sidetone_core::{
+    call::{CallId, Disposition, HangupReason},
+    campaign::{CampaignState, Pacer, RetryTable},
+};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    config::Config,
+    logging::mask_number,
+    store::{ActiveCampaign, Campaign, Claimed, FinishedCall, Store, StoreError, TakenWish, now_ms},
+};
+
+/// How often states, wishes and the pace are looked at.
+const TICK: Duration = Duration::from_millis(50);
+/// How long after a database error nothing is tried.
+const AFTER_ERROR: Duration = Duration::from_secs(1);
+/// How often a stopped campaign's calls are asked to end until they have.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
+/// How often open attempts are compared with the calls that live.
+const AUDIT: Duration = Duration::from_secs(30);
+/// How long a contact waits whose call could not be placed just now.
+const NOT_NOW_MS: i64 = 2_000;
+
+/// The one who places calls: the application in service, a list in tests. Nothing here may block.
+pub trait PlaceCall: Send + Sync + 'static {
+    /// Whether calls may start now; asked before contacts are claimed.
+    ///
+    /// # Errors
+    /// [`NotReady`] with the reason: no switch, shutting down, the engine's queue is full.
+    fn ready(&self) -> Result<(), NotReady>;
+
+    /// Starts a call. What comes of it is stored by the one who took it.
+    ///
+    /// # Errors
+    /// [`PlaceError`] says what it means for the contact. The call was then not started and never will be.
+    fn place(&self, spec: CallSpec) -> Result<(), PlaceError>;
+
+    /// Whether this call lives, or its outcome is still being stored.
+    fn is_live(&self, call: &CallId) -> bool;
+
+    /// Ends every live call of a campaign. Asked again each second until none is left.
+    fn end_campaign_calls(&self, campaign: i64, reason: HangupReason);
+}
+
+/// Why no call may start now.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct NotReady(pub String);
+
+/// Why a call was not started.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PlaceError {
+    /// Later may do: the contact waits again and the attempt does not count.
+    #[error("{0}")]
+    NotNow(String),
+    /// This contact cannot be called: it is done with.
+    #[error("{0}")]
+    Contact(String),
+    /// No contact of this campaign can be called: it is paused, with these words.
+    #[error("{0}")]
+    Campaign(String),
+}
+
+/// A call to start.
+#[derive(Clone, PartialEq, Eq)]
+pub struct CallSpec {
+    pub call: CallId,
+    /// E.164, where a number is called.
+    pub number: Option<String>,
+    /// What the switch is told to dial.
+    pub dial_string: String,
+    pub caller_id: String,
+    /// The scenario file.
+    pub scenario: String,
+    /// Instead of the scenario's.
+    pub language: Option<String>,
+    pub variables: BTreeMap<String, String>,
+    pub campaign: Option<i64>,
+    /// For [`Store::finish_attempt`].
+    pub retries: RetryTable,
+}
+
+/// Personal data stays out of logs.
+impl std::fmt::Debug for CallSpec {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let number = self.number.as_deref().map(mask_number);
+        f.debug_struct("CallSpec")
+            .field("call", &self.call)
+            .field("number", &number)
+            .field("scenario", &self.scenario)
+            .field("campaign", &self.campaign)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What the dialer takes from the configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DialSettings {
+    pub instance: String,
+    pub dial_string: String,
+    pub caller_id: String,
+}
+
+impl DialSettings {
+    #[must_use]
+    pub fn of(config: &Config) -> Self {
+        Self {
+            instance: config.switch.instance.clone(),
+            dial_string: config.switch.dial_string.clone(),
+            caller_id: config.switch.caller_id.clone(),
+        }
+    }
+
+    /// `{e164}` is `+33612345678`, `{digits}` `33612345678`.
+    #[must_use]
+    pub fn dial(&self, e164: &str) -> String {
+        self.dial_string.replace("{e164}", e164).replace("{digits}", e164.trim_start_matches('+'))
+    }
+}
+
+/// The dialer's task.
+pub struct Dialer {
+    store: Store,
+    place: Arc<dyn PlaceCall>,
+    settings: DialSettings,
+    started: Instant,
+    /// By campaign; kept over a pause, so that resuming starts no burst.
+    pacers: BTreeMap<i64, Pacer>,
+    /// When a stopped campaign's calls were last asked to end.
+    asked: BTreeMap<i64, Instant>,
+    /// Why no call started at the last look, so that it is logged once.
+    not_ready: Option<NotReady>,
+    /// Open attempts without a live call at the last audit.
+    suspects: BTreeSet<CallId>,
+}
+
+impl Dialer {
+    #[must_use]
+    pub fn new(store: Store, place: Arc<dyn PlaceCall>, settings: DialSettings) -> Self {
+        Self {
+            store,
+            place,
+            settings,
+            started: Instant::now(),
+            pacers: BTreeMap::new(),
+            asked: BTreeMap::new(),
+            not_ready: None,
+            suspects: BTreeSet::new(),
+        }
+    }
+
+    /// Dials until `shutdown`. A step that has begun is carried through: what is claimed is placed or given back.
+    pub async fn run(mut self, shutdown: CancellationToken) {
+        let mut audit = tokio::time::interval(AUDIT);
+        audit.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        audit.tick().await;
+        let mut wait = TICK;
+        loop {
+            let done = tokio::select! {
+                () = shutdown.cancelled() => return,
+                () = tokio::time::sleep(wait) => self.tick().await,
+                _ = audit.tick() => self.audit().await,
+            };
+            wait = TICK;
+            if let Err(error) = done {
+                tracing::warn!(%error, "the dialer could not use the database");
+                wait = AFTER_ERROR;
+            }
+        }
+    }
+
+    async fn tick(&mut self) -> Result<(), StoreError> {
+        let ready = self.ready();
+        let mut first_error = Ok(());
+        for wish in self.store.take_wishes(&self.settings.instance, now_ms()).await? {
+            first_error = first_error.and(self.place_wish(wish, &ready).await);
+        }
+        first_error?;
+        for active in self.store.active_campaigns().await? {
+            match active.campaign.state {
+                CampaignState::Running => self.advance(&active, ready.is_ok()).await?,
+                CampaignState::Stopped => self.end_calls(active.campaign.id),
+                CampaignState::Draft | CampaignState::Paused | CampaignState::Done => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn ready(&mut self) -> Result<(), NotReady> {
+        let ready = self.place.ready();
+        let reason = ready.clone().err();
+        if reason != self.not_ready {
+            match &reason {
+                Some(reason) => tracing::warn!(%reason, "no call starts"),
+                None => tracing::info!("calls may start again"),
+            }
+            self.not_ready = reason;
+        }
+        ready
+    }
+
+    async fn place_wish(&self, taken: TakenWish, ready: &Result<(), NotReady>) -> Result<(), StoreError> {
+        let TakenWish { id, call, wish } = taken;
+        let dial_string = match (&wish.dial_string, &wish.number) {
+            (Some(dial_string), _) => dial_string.clone(),
+            (None, Some(number)) => self.settings.dial(number),
+            (None, None) => String::new(),
+        };
+        let spec = CallSpec {
+            call: call.clone(),
+            number: wish.number,
+            dial_string,
+            caller_id: wish.caller_id.unwrap_or_else(|| self.settings.caller_id.clone()),
+            scenario: wish.scenario,
+            language: wish.language,
+            variables: wish.variables,
+            campaign: None,
+            retries: RetryTable::with_max_attempts(1),
+        };
+        let placed = match ready {
+            Ok(()) => self.place.place(spec).map_err(|error| error.to_string()),
+            Err(reason) => Err(reason.to_string()),
+        };
+        if let Err(reason) = placed {
+            self.store.refuse_wish(id, &reason).await?;
+            self.not_placed(&call, &reason).await?;
+        }
+        Ok(())
+    }
+
+    /// Starts what may start now, or ends the campaign.
+    async fn advance(&mut self, active: &ActiveCampaign, ready: bool) -> Result<(), StoreError> {
+        let ActiveCampaign { campaign, live, next_due_ms } = active;
+        let now = now_ms();
+        match next_due_ms {
+            None if *live == 0 => {
+                if self.store.finish_campaign(campaign.id, now).await? {
+                    tracing::info!(campaign = campaign.name, "nobody is left to call");
+                }
+                return Ok(());
+            }
+            Some(due) if *due <= now && ready => {}
+            Some(_) | None => return Ok(()),
+        }
+        let pacer = self.pacers.entry(campaign.id).or_insert_with(|| Pacer::new(campaign.pace()));
+        pacer.set(campaign.pace());
+        let allowed = pacer.allowed(self.started.elapsed(), *live);
+        if allowed == 0 {
+            return Ok(());
+        }
+        let claimed = self.store.claim_contacts(campaign.id, allowed, &self.settings.instance, now).await?;
+        self.place_claimed(campaign, claimed).await
+    }
+
+    async fn place_claimed(&mut self, campaign: &Campaign, claimed: Vec<Claimed>) -> Result<(), StoreError> {
+        let mut held: Option<String> = None;
+        // One that cannot be given back must not keep the others from being placed or given back.
+        let mut first_error = Ok(());
+        for claim in claimed {
+            let call = claim.call.clone();
+            let placed = match &held {
+                Some(reason) => Err(PlaceError::Campaign(reason.clone())),
+                None => self.place.place(self.spec(campaign, claim)),
+            };
+            let kept = match placed {
+                Ok(()) => {
+                    let now = self.started.elapsed();
+                    if let Some(pacer) = self.pacers.get_mut(&campaign.id) {
+                        pacer.started(now);
+                    }
+                    Ok(())
+                }
+                Err(PlaceError::NotNow(reason)) => {
+                    let now = now_ms();
+                    self.store.give_back(&call, &reason, now + NOT_NOW_MS, now).await
+                }
+                Err(PlaceError::Contact(reason)) => self.not_placed(&call, &reason).await,
+                Err(PlaceError::Campaign(reason)) => {
+                    let now = now_ms();
+                    let kept = self.store.give_back(&call, &reason, now, now).await;
+                    held = Some(reason);
+                    kept
+                }
+            };
+            first_error = first_error.and(kept);
+        }
+        if let Some(reason) = held {
+            tracing::error!(campaign = campaign.name, reason, "paused");
+            self.store.hold_campaign(campaign.id, &reason).await?;
+        }
+        first_error
+    }
+
+    fn spec(&self, campaign: &Campaign, claim: Claimed) -> CallSpec {
+        CallSpec {
+            call: claim.call,
+            dial_string: self.settings.dial(&claim.number),
+            number: Some(claim.number),
+            caller_id: campaign.caller_id.clone().unwrap_or_else(|| self.settings.caller_id.clone()),
+            scenario: campaign.scenario.clone(),
+            language: campaign.language.clone(),
+            variables: claim.variables,
+            campaign: Some(campaign.id),
+            retries: campaign.retry_table(),
+        }
+    }
+
+    /// Closes an attempt that was never dialled and never will be.
+    async fn not_placed(&self, call: &CallId, reason: &str) -> Result<(), StoreError> {
+        tracing::warn!(%call, reason, "not placed");
+        let mut finished = FinishedCall::new(Disposition::Failed, now_ms());
+        finished.outcome = Some(format!("not placed: {reason}"));
+        self.store.finish_attempt(call, &finished, &RetryTable::with_max_attempts(1)).await?;
+        Ok(())
+    }
+
+    fn end_calls(&mut self, campaign: i64) {
+        let now = Instant::now();
+        if self.asked.get(&campaign).is_none_or(|asked| now - *asked >= ASK_AGAIN) {
+            self.asked.insert(campaign, now);
+            self.place.end_campaign_calls(campaign, HangupReason::Operator);
+        }
+    }
+
+    /// Settles attempts that are open though their call does not live, seen so twice: a session that died must not
+    /// hold its campaign for ever.
+    async fn audit(&mut self) -> Result<(), StoreError> {
+        let open = self.store.orphans(&self.settings.instance).await?;
+        let dead: BTreeSet<CallId> =
+            open.into_iter().map(|orphan| orphan.call).filter(|call| !self.place.is_live(call)).collect();
+        for call in dead.intersection(&self.suspects) {
+            tracing::error!(%call, "the attempt is open but its call does not live: settled as lost");
+            self.store.settle_lost(call, &RetryTable::default(), now_ms()).await?;
+        }
+        self.suspects = dead;
+        Ok(())
+    }
+}

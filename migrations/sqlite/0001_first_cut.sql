@@ -14,7 +14,9 @@ create table campaigns (
     max_attempts integer not null,
     created_ms integer not null,
     started_ms integer,
-    ended_ms integer
+    ended_ms integer,
+    -- Why `serve` paused it by itself.
+    note text
 );
 
 create table contacts (
@@ -66,6 +68,7 @@ create table attempts (
 create index attempts_open on attempts (instance) where ended_ms is null;
 create index attempts_started on attempts (started_ms);
 create index attempts_campaign on attempts (campaign_id, disposition);
+create index attempts_ended on attempts (ended_ms);
 create index attempts_number on attempts (number);
 
 -- No foreign key: an event that overtakes its attempt's row is kept all the same.

@@ -44,6 +44,18 @@ pub struct Campaign {
     pub created_ms: i64,
     pub started_ms: Option<i64>,
     pub ended_ms: Option<i64>,
+    /// Why `serve` paused it by itself.
+    pub note: Option<String>,
+}
+
+/// A campaign that the dialer has something to do for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ActiveCampaign {
+    pub campaign: Campaign,
+    /// Contacts being called now.
+    pub live: u32,
+    /// When the first of those who wait may be called; `None`: nobody waits.
+    pub next_due_ms: Option<i64>,
 }
 
 impl Campaign {
@@ -78,7 +90,7 @@ pub struct CampaignCounts {
 }
 
 const COLUMNS: &str = "select id, name, state, scenario, language, caller_id, max_concurrent, cps, max_attempts, \
-                       created_ms, started_ms, ended_ms from campaigns";
+                       created_ms, started_ms, ended_ms, note";
 
 impl Store {
     /// Makes a campaign in state `draft`.
@@ -115,7 +127,7 @@ impl Store {
     /// # Errors
     /// The database's.
     pub async fn campaigns(&self) -> Result<Vec<Campaign>, StoreError> {
-        let sql = sqlx::AssertSqlSafe(format!("{COLUMNS} order by name"));
+        let sql = sqlx::AssertSqlSafe(format!("{COLUMNS} from campaigns order by name"));
         sqlx::query(sql).fetch_all(self.pool()).await?.iter().map(campaign).collect()
     }
 
@@ -124,7 +136,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::UnknownCampaign`] with the nearest name there is, or the database's.
     pub async fn campaign(&self, name: &str) -> Result<Campaign, StoreError> {
-        let sql = sqlx::AssertSqlSafe(format!("{COLUMNS} where name = $1"));
+        let sql = sqlx::AssertSqlSafe(format!("{COLUMNS} from campaigns where name = $1"));
         if let Some(row) = sqlx::query(sql).bind(name.to_owned()).fetch_optional(self.pool()).await? {
             return campaign(&row);
         }
@@ -138,7 +150,7 @@ impl Store {
     /// # Errors
     /// The database's.
     pub async fn campaign_by_id(&self, id: i64) -> Result<Option<Campaign>, StoreError> {
-        let sql = sqlx::AssertSqlSafe(format!("{COLUMNS} where id = $1"));
+        let sql = sqlx::AssertSqlSafe(format!("{COLUMNS} from campaigns where id = $1"));
         sqlx::query(sql).bind(id).fetch_optional(self.pool()).await?.as_ref().map(campaign).transpose()
     }
 
@@ -166,8 +178,8 @@ impl Store {
             let ended = matches!(after, CampaignState::Done | CampaignState::Stopped).then_some(now_ms);
             let started = (after == CampaignState::Running).then_some(now_ms);
             sqlx::query(
-                "update campaigns set state = $1, started_ms = coalesce(started_ms, $2), ended_ms = $3 \
-                 where id = $4",
+                "update campaigns set state = $1, started_ms = coalesce(started_ms, $2), ended_ms = $3, \
+                 note = null where id = $4",
             )
             .bind(word(after))
             .bind(started)
@@ -198,6 +210,48 @@ impl Store {
         .await?;
         tx.commit().await?;
         Ok(ended.rows_affected() > 0)
+    }
+
+    /// Pauses a running campaign that cannot go on, and says why to whoever looks. Says whether it did.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn hold_campaign(&self, id: i64, note: &str) -> Result<bool, StoreError> {
+        let mut tx = self.write().await?;
+        let held = sqlx::query("update campaigns set state = $1, note = $2 where id = $3 and state = $4")
+            .bind(word(CampaignState::Paused))
+            .bind(note.to_owned())
+            .bind(id)
+            .bind(word(CampaignState::Running))
+            .execute(&mut *tx.tx)
+            .await?;
+        tx.commit().await?;
+        Ok(held.rows_affected() > 0)
+    }
+
+    /// The campaigns that run, and those stopped whose calls have not ended.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn active_campaigns(&self) -> Result<Vec<ActiveCampaign>, StoreError> {
+        let sql = format!(
+            "{COLUMNS}, \
+             (select count(*) from contacts where campaign_id = campaigns.id and state = 'claimed') as live, \
+             (select min(due_ms) from contacts where campaign_id = campaigns.id and state = 'waiting') as due \
+             from campaigns where state = $1 or (state = $2 and exists \
+             (select 1 from contacts where campaign_id = campaigns.id and state = 'claimed')) order by id"
+        );
+        let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
+            .bind(word(CampaignState::Running))
+            .bind(word(CampaignState::Stopped))
+            .fetch_all(self.pool())
+            .await?;
+        rows.iter()
+            .map(|row| {
+                let live = u32::try_from(unsigned(row, "live")?).unwrap_or(u32::MAX);
+                Ok(ActiveCampaign { campaign: campaign(row)?, live, next_due_ms: row.try_get("due")? })
+            })
+            .collect()
     }
 
     /// Where a campaign stands.
@@ -263,6 +317,7 @@ fn campaign(row: &AnyRow) -> Result<Campaign, StoreError> {
         created_ms: row.try_get("created_ms")?,
         started_ms: row.try_get("started_ms")?,
         ended_ms: row.try_get("ended_ms")?,
+        note: row.try_get("note")?,
     })
 }
 

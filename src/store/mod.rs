@@ -26,7 +26,7 @@ use sqlx::{Any, AnyConnection, AnyPool, Transaction, any::AnyPoolOptions};
 use tokio::sync::{Mutex, OwnedMutexGuard, mpsc};
 
 pub use attempts::{AdHoc, Attempt, FinishedCall, Origin, Orphan};
-pub use campaigns::{Campaign, CampaignCounts, NewCampaign};
+pub use campaigns::{ActiveCampaign, Campaign, CampaignCounts, NewCampaign};
 pub use contacts::{Claimed, Imported, NewContact};
 pub use events::{EVENT_QUEUE, EventRecord, StoredEvent};
 pub use privacy::{Forgotten, GLOBAL_LIST};
