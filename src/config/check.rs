@@ -129,9 +129,8 @@ impl Config {
     fn check_service(&self, faults: &mut Vec<Fault>) {
         within(faults, "call.ring_timeout", self.call.ring_timeout, (1, 300));
         within(faults, "call.max_duration", self.call.max_duration, (5, 86_400));
-        let known = ["sqlite:", "postgres://", "postgresql://"];
-        need(faults, known.iter().any(|scheme| self.store.url.starts_with(scheme)), "store.url", || {
-            "is no database: write sqlite:PATH or postgres://USER@HOST/NAME".to_owned()
+        need(faults, self.store.url.starts_with("sqlite:"), "store.url", || {
+            "is no database we can use: write sqlite:PATH".to_owned()
         });
         let guarded = self.http.listen.ip().is_loopback() || !self.http.token.reveal().is_empty();
         need(faults, guarded, "http.token", || {

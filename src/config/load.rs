@@ -14,6 +14,9 @@ pub enum ConfigError {
     Read { path: PathBuf, source: std::io::Error },
     #[error("{path}:{line}: {message}")]
     Parse { path: PathBuf, line: usize, message: String },
+    /// One value, refused by the part that uses it.
+    #[error("{key}: {message}")]
+    Value { key: &'static str, message: String },
     #[error("{}{}", path.as_ref().map(|p| format!("{}: ", p.display())).unwrap_or_default(), list(faults))]
     Values { path: Option<PathBuf>, faults: Vec<Fault> },
 }

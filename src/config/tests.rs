@@ -107,7 +107,7 @@ fn faults_name_their_key() {
         ("[amd]\ntranscript_wait = \"1m\"", "amd.transcript_wait"),
         ("[call]\nring_timeout = \"0s\"", "call.ring_timeout"),
         ("[call]\nmax_duration = \"1s\"", "call.max_duration"),
-        ("[store]\nurl = \"mysql://x\"", "store.url"),
+        ("[store]\nurl = \"postgres://u:p@db/sidetone\"", "store.url"),
         ("[http]\nlisten = \"0.0.0.0:8080\"", "http.token"),
         ("[log]\nlevel = \"sidetone=loud\"", "log.level"),
     ] {
@@ -129,7 +129,7 @@ fn values_that_are_right_pass() {
         "[switch]\ncaller_id = \"1000\"",
         "[switch]\ndial_string = \"user/{digits}\"",
         "[http]\nlisten = \"0.0.0.0:8080\"\ntoken = \"t\"",
-        "[store]\nurl = \"postgres://u:p@db/sidetone\"",
+        "[store]\nurl = \"sqlite:/var/lib/sidetone/sidetone.db\"",
     ] {
         assert_eq!(faults(text), [""; 0], "{text}");
     }
