@@ -256,7 +256,11 @@ impl Series {
             )?,
             streams_opened: counter(r, "streams_opened", "Audio streams that were upgraded")?,
             frames_received: counter(r, "frames_received", "20 ms frames received")?,
-            stream_texts_dropped: counter(r, "stream_texts_dropped", "Stream texts dropped: too long or too many")?,
+            stream_texts_dropped: counter(
+                r,
+                "stream_texts_dropped",
+                "Stream texts dropped: too long or too many",
+            )?,
             switch_events_dropped: counter(r, "switch_events_dropped", "Switch events a call did not take")?,
             live_calls: gauges(r, "live_calls", "Live calls by phase", &["phase"])?,
             asr_queue_depth: gauge(r, "asr_queue_depth", "Transcriptions waiting")?,

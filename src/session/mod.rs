@@ -9,8 +9,10 @@ mod tests;
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use sidetone_core::{
-    call::{Call, CallConfig, CallId, Command, Event, HangupCause, HangupReason, Heard, Input, Purpose, StreamEnd,
-           Transcribe, Transcript},
+    call::{
+        Call, CallConfig, CallId, Command, Event, HangupCause, HangupReason, Heard, Input, Purpose,
+        StreamEnd, Transcribe, Transcript,
+    },
     frame::{Frame, SampleRate},
     scenario::ScenarioRun,
 };
@@ -203,7 +205,9 @@ impl Session {
                 self.input(Input::StreamDown(StreamEnd::Refused));
             }
             SwitchEvent::PlaybackStarted(id) => self.input(Input::PlaybackStarted(id)),
-            SwitchEvent::PlaybackDone { id, end, heard } => self.input(Input::PlaybackDone { id, end, heard }),
+            SwitchEvent::PlaybackDone { id, end, heard } => {
+                self.input(Input::PlaybackDone { id, end, heard })
+            }
             SwitchEvent::Dtmf(digit) => self.input(Input::Dtmf(digit)),
             SwitchEvent::HungUp(cause) => self.input(Input::HungUp(cause)),
             SwitchEvent::CommandFailed { what, reply } => {
@@ -310,7 +314,9 @@ impl Session {
     fn send(&mut self, command: SwitchCommand) {
         match self.shells.switch.send(&self.id, command.clone()) {
             Ok(()) => {}
-            Err(SwitchError::NotConnected | SwitchError::Busy) if self.keeps(&command) => self.unsent.push(command),
+            Err(SwitchError::NotConnected | SwitchError::Busy) if self.keeps(&command) => {
+                self.unsent.push(command)
+            }
             Err(error) => {
                 tracing::error!(call = %self.id, %error, "a command could not be sent");
                 let unplaced = matches!(command, SwitchCommand::Originate(_));

@@ -41,16 +41,30 @@ pub enum Link {
 pub enum SwitchCommand {
     Originate(Originate),
     /// Start the audio stream of a channel that we did not originate.
-    StartStream { url: String },
+    StartStream {
+        url: String,
+    },
     /// Stop the stream, wait until the switch has done it, start it with this URL.
-    RestartStream { url: String },
+    RestartStream {
+        url: String,
+    },
     /// `from`: where in the file to begin. `file` is the path as the switch sees it.
-    Play { id: PlayId, file: PathBuf, from: Duration },
+    Play {
+        id: PlayId,
+        file: PathBuf,
+        from: Duration,
+    },
     /// Stop the current playback and everything queued. `asked` bounds its age: after a reconnect a break
     /// older than 500 ms is dropped.
-    StopPlayback { asked: tokio::time::Instant },
-    Transfer { target: String },
-    HangUp { cause: HangupCause },
+    StopPlayback {
+        asked: tokio::time::Instant,
+    },
+    Transfer {
+        target: String,
+    },
+    HangUp {
+        cause: HangupCause,
+    },
 }
 
 /// A call to place. Every value is checked or escaped by the switch adapter, never pasted.
@@ -83,14 +97,24 @@ pub enum SwitchEvent {
     /// The stream module says it is connected.
     StreamConnected,
     /// The stream module gave up: its code and reason.
-    StreamFailed { code: Option<i64>, reason: String },
+    StreamFailed {
+        code: Option<i64>,
+        reason: String,
+    },
     PlaybackStarted(PlayId),
-    PlaybackDone { id: PlayId, end: PlaybackEnd, heard: Option<Duration> },
+    PlaybackDone {
+        id: PlayId,
+        end: PlaybackEnd,
+        heard: Option<Duration>,
+    },
     Dtmf(Digit),
     /// The leg is gone, or could not be had.
     HungUp(HangupCause),
     /// A command was refused by the switch; the words are for the record.
-    CommandFailed { what: &'static str, reply: String },
+    CommandFailed {
+        what: &'static str,
+        reply: String,
+    },
 }
 
 /// Why a command was not taken.

@@ -71,12 +71,17 @@ fn the_dialplan_has_what_doctor_and_serve_need() {
     let all = elements("dialplans/sidetone.xml");
     assert!(all.iter().any(|e| e.path == ["include", "context"] && e.get("name") == "sidetone"));
 
-    let test: Vec<String> = actions(&all, "sidetone_test").into_iter().map(|(application, _)| application).collect();
+    let test: Vec<String> =
+        actions(&all, "sidetone_test").into_iter().map(|(application, _)| application).collect();
     assert_eq!(test, ["answer", "echo"]);
 
     let inbound = actions(&all, "sidetone_inbound");
     let order: Vec<&str> = inbound.iter().map(|(application, _)| application.as_str()).collect();
-    assert_eq!(order, ["set", "set", "answer", "park"], "a parked call is the last thing, and answered before");
+    assert_eq!(
+        order,
+        ["set", "set", "answer", "park"],
+        "a parked call is the last thing, and answered before"
+    );
     let scenario = inbound.iter().find_map(|(_, data)| data.strip_prefix("sidetone_scenario="));
     assert!(scenario.is_some_and(|name| !name.is_empty()), "{inbound:?}");
     assert!(inbound.iter().any(|(_, data)| data.starts_with("park_timeout=")), "{inbound:?}");
@@ -96,7 +101,8 @@ fn the_test_extension_is_matched_before_the_catch_all() {
 #[test]
 fn the_event_socket_stays_on_loopback() {
     let all = elements("dialplans/event_socket.conf.xml");
-    let value = |name: &str| all.iter().find(|e| e.get("name") == name).map_or("", |e| e.get("value")).to_owned();
+    let value =
+        |name: &str| all.iter().find(|e| e.get("name") == name).map_or("", |e| e.get("value")).to_owned();
     assert_eq!(value("listen-ip"), "127.0.0.1");
     assert_eq!(format!("{}:{}", value("listen-ip"), value("listen-port")), Config::default().switch.esl);
     assert_eq!(value("password"), Config::default().switch.password.reveal());
@@ -128,7 +134,9 @@ fn the_container_configuration_is_right_once_the_password_is_set() {
 #[test]
 fn compose_has_its_services_and_profile() {
     let text = shipped("docker-compose.yml");
-    for line in ["  freeswitch:", "  sidetone:", "  prometheus:", "  postgres:", "    profiles: [\"postgres\"]"] {
+    for line in
+        ["  freeswitch:", "  sidetone:", "  prometheus:", "  postgres:", "    profiles: [\"postgres\"]"]
+    {
         assert!(text.lines().any(|found| found == line), "{line}");
     }
     for file in ["docker/sidetone.toml", "docker/prometheus.yml", "dialplans/sidetone.xml"] {

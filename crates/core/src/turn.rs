@@ -122,7 +122,8 @@ impl Turn {
     #[must_use]
     pub fn new(config: TurnConfig, at: Duration, media: Duration, first_id: u32) -> Self {
         let voiced = media.saturating_sub(at);
-        let mut segment = Segment::new(UtteranceId(first_id), at.saturating_sub(config.pre_roll), config.first_look);
+        let mut segment =
+            Segment::new(UtteranceId(first_id), at.saturating_sub(config.pre_roll), config.first_look);
         segment.voiced = voiced;
         Self {
             config,

@@ -21,7 +21,8 @@ fn every_call_goes_as_written() {
     let mut wrong = Vec::new();
     for file in files {
         let text = fs::read_to_string(&file).expect("readable");
-        let run = script::run(&text, &root().join("scenarios")).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
+        let run = script::run(&text, &root().join("scenarios"))
+            .unwrap_or_else(|e| panic!("{}: {e}", file.display()));
         calls += run.calls;
         if run.text != text {
             if std::env::var_os("UPDATE_CALLS").is_some() {

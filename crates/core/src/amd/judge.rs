@@ -21,7 +21,11 @@ pub struct Decision {
 /// Before anything is heard, a person is a little likelier than a machine.
 const PRIOR: f32 = -0.6;
 /// From here on it is a machine: a wrong "machine" hangs up on a person, a wrong "human" only talks to a machine.
-const MACHINE: f32 = 1.0;
+const MACHINE: f32 = 1.7;
+/// Log-odds of a phrase of weight 1, which a pack calls enough alone.
+const MACHINE_PHRASE: f32 = 3.0;
+/// What a person says at the telephone starts many a recorded greeting too.
+const HUMAN_PHRASE: f32 = 1.2;
 /// Below this it is a person.
 const HUMAN: f32 = -1.0;
 /// So many words in 2.3 s are a recorded announcement's pace.
@@ -52,17 +56,32 @@ impl Judged<'_> {
     }
 
     pub(super) fn silence(&self) -> Decision {
-        Decision { verdict: Verdict::Silence, cause: Cause::NoSpeech, confidence: 0.9, evidence: self.heard() }
+        Decision {
+            verdict: Verdict::Silence,
+            cause: Cause::NoSpeech,
+            confidence: 0.9,
+            evidence: self.heard(),
+        }
     }
 
     /// There was voice, and the recogniser found no words in it. That never makes a machine.
     pub(super) fn no_words(&self) -> Decision {
         let evidence = self.heard();
         if self.music >= MUSIC {
-            return Decision { verdict: Verdict::Music, cause: Cause::Cadence, confidence: self.music, evidence };
+            return Decision {
+                verdict: Verdict::Music,
+                cause: Cause::Cadence,
+                confidence: self.music,
+                evidence,
+            };
         }
         if self.short_greeting() {
-            return Decision { verdict: Verdict::Human, cause: Cause::ShortGreeting, confidence: 0.7, evidence };
+            return Decision {
+                verdict: Verdict::Human,
+                cause: Cause::ShortGreeting,
+                confidence: 0.7,
+                evidence,
+            };
         }
         Decision { verdict: Verdict::Unknown, cause: Cause::NoEvidence, confidence: 0.5, evidence }
     }
@@ -78,7 +97,8 @@ impl Judged<'_> {
     pub(super) fn text(&self, text: &str) -> Decision {
         let machine = self.pack.machine_hits(text);
         let human = self.pack.human_hits(text);
-        let mut score = PRIOR + weight(&machine) - weight(&human) + self.cadence_score(tokens(text).len());
+        let mut score = PRIOR + MACHINE_PHRASE * weight(&machine) - HUMAN_PHRASE * weight(&human)
+            + self.cadence_score(tokens(text).len());
         if machine.is_empty() {
             // Without a phrase that speaks for a machine, cadence may raise doubt, not decide.
             score = score.min(MACHINE - 0.1);
@@ -156,7 +176,9 @@ fn heaviest(hits: &[PhraseHit]) -> Option<Verdict> {
             None => sums.push((hit.verdict, hit.weight)),
         }
     }
-    sums.into_iter().reduce(|best, next| if next.1 > best.1 { next } else { best }).map(|(verdict, _)| verdict)
+    sums.into_iter()
+        .reduce(|best, next| if next.1 > best.1 { next } else { best })
+        .map(|(verdict, _)| verdict)
 }
 
 fn confidence(score: f32) -> f32 {

@@ -98,7 +98,11 @@ pub struct AmdConfig {
 
 impl Default for AmdConfig {
     fn default() -> Self {
-        Self { window: Duration::from_millis(2300), min_voiced: Duration::from_millis(200), min_peak_dbfs: -45.0 }
+        Self {
+            window: Duration::from_millis(2300),
+            min_voiced: Duration::from_millis(200),
+            min_peak_dbfs: -45.0,
+        }
     }
 }
 
@@ -106,7 +110,10 @@ impl Default for AmdConfig {
 #[derive(Debug, Clone, PartialEq)]
 pub enum AmdStep {
     /// Transcribe everything from the answer to here; the answer goes to [`Amd::transcript`].
-    Transcribe { to: Duration, voiced: Duration },
+    Transcribe {
+        to: Duration,
+        voiced: Duration,
+    },
     Decided(Decision),
 }
 

@@ -25,8 +25,8 @@ impl Call {
     pub(super) fn amd_frame(&mut self, now: Instant, ear: &Ear) {
         let media = self.ears.media;
         let Phase::Amd { amd, .. } = &mut self.phase else { return };
-        let tone = ear.tone.as_ref().filter(|tone| !tone.ended);
-        let frame = AmdFrame { media, voiced: ear.voiced, dbfs: ear.dbfs, tone, music: ear.music };
+        let frame =
+            AmdFrame { media, voiced: ear.voiced, dbfs: ear.dbfs, tone: ear.tone.as_ref(), music: ear.music };
         match amd.frame(frame) {
             None => {}
             Some(AmdStep::Decided(decision)) => self.decided(now, decision),
@@ -104,7 +104,7 @@ impl Call {
         if ear.voiced {
             wait.last_voice = Some(media);
         }
-        let beeped = ear.tone.as_ref().is_some_and(|t| t.ended && t.tone == crate::tones::Tone::Beep);
+        let beeped = ear.beep_ended.is_some();
         // Whoever was still talking at the verdict may pause; silence counts from the later of the two.
         let quiet_since = wait.last_voice.unwrap_or(wait.since);
         let fell_silent = media.saturating_sub(quiet_since) >= silence_needed;

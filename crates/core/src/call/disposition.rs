@@ -34,7 +34,9 @@ impl Disposition {
         if ending.outcome == Some(Self::MessageLeft) {
             return Self::MessageLeft;
         }
-        if let Some(machine) = ending.verdict.and_then(Self::of_machine) {
+        // Behind a screener somebody may have come to the telephone after all.
+        let somebody_came = ending.verdict == Some(Verdict::Screening) && ending.responded;
+        if let Some(machine) = ending.verdict.and_then(Self::of_machine).filter(|_| !somebody_came) {
             // A scenario that went on with a machine still reports the machine.
             return machine;
         }
@@ -44,7 +46,9 @@ impl Disposition {
         match ending.reason {
             None => Self::hung_up_by_person(ending),
             Some(HangupReason::ScenarioEnd | HangupReason::Machine) => Self::Completed,
-            Some(HangupReason::MaxDuration | HangupReason::Operator | HangupReason::Shutdown) => Self::Cancelled,
+            Some(HangupReason::MaxDuration | HangupReason::Operator | HangupReason::Shutdown) => {
+                Self::Cancelled
+            }
             Some(
                 HangupReason::RingTimeout
                 | HangupReason::MediaLost
@@ -95,16 +99,27 @@ impl Disposition {
         }
         match ending.cause.as_ref().map_or("", HangupCause::as_str) {
             "USER_BUSY" => Self::Busy,
-            "NO_ANSWER" | "NO_USER_RESPONSE" | "ALLOTTED_TIMEOUT" | "ORIGINATOR_CANCEL" | "PROGRESS_TIMEOUT"
-            | "SUBSCRIBER_ABSENT" => Self::NoAnswer,
-            "CALL_REJECTED" | "USER_CHALLENGE" | "OUTGOING_CALL_BARRED" | "INCOMING_CALL_BARRED" | "DECLINE" => {
-                Self::Rejected
-            }
-            "UNALLOCATED_NUMBER" | "NO_ROUTE_DESTINATION" | "NO_ROUTE_TRANSIT_NET" | "INVALID_NUMBER_FORMAT"
-            | "NUMBER_CHANGED" | "USER_NOT_REGISTERED" | "INVALID_URL" => Self::Unreachable,
+            "NO_ANSWER" | "NO_USER_RESPONSE" | "ALLOTTED_TIMEOUT" | "ORIGINATOR_CANCEL"
+            | "PROGRESS_TIMEOUT" | "SUBSCRIBER_ABSENT" => Self::NoAnswer,
+            "CALL_REJECTED"
+            | "USER_CHALLENGE"
+            | "OUTGOING_CALL_BARRED"
+            | "INCOMING_CALL_BARRED"
+            | "DECLINE" => Self::Rejected,
+            "UNALLOCATED_NUMBER"
+            | "NO_ROUTE_DESTINATION"
+            | "NO_ROUTE_TRANSIT_NET"
+            | "INVALID_NUMBER_FORMAT"
+            | "NUMBER_CHANGED"
+            | "USER_NOT_REGISTERED"
+            | "INVALID_URL" => Self::Unreachable,
             "DESTINATION_OUT_OF_ORDER" | "FACILITY_REJECTED" => Self::Unreachable,
-            "NORMAL_CIRCUIT_CONGESTION" | "NORMAL_TEMPORARY_FAILURE" | "NETWORK_OUT_OF_ORDER"
-            | "SWITCH_CONGESTION" | "REQUESTED_CHAN_UNAVAIL" | "GATEWAY_DOWN" => Self::Congestion,
+            "NORMAL_CIRCUIT_CONGESTION"
+            | "NORMAL_TEMPORARY_FAILURE"
+            | "NETWORK_OUT_OF_ORDER"
+            | "SWITCH_CONGESTION"
+            | "REQUESTED_CHAN_UNAVAIL"
+            | "GATEWAY_DOWN" => Self::Congestion,
             HangupCause::LOST => Self::Lost,
             // A leg that ends unanswered with a "normal" cause was given up by the far side.
             "NORMAL_CLEARING" | "NORMAL_UNSPECIFIED" => Self::NoAnswer,

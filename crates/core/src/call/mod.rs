@@ -10,7 +10,6 @@ mod speaking;
 mod tests;
 mod timer;
 
-
 use std::{
     collections::VecDeque,
     time::{Duration, Instant},
@@ -264,7 +263,7 @@ impl Call {
         if let Some((at, voiced)) = ear.speech_ended {
             self.emit(Event::SpeechEnded { at_ms: millis(at), voiced_ms: millis(voiced) });
         }
-        if let Some(tone) = ear.tone.as_ref().filter(|tone| !tone.ended) {
+        if let Some(tone) = &ear.tone {
             self.emit(Event::Tone { tone: tone.tone, at_ms: millis(tone.at) });
         }
     }
@@ -280,7 +279,11 @@ impl Call {
     fn stream_down(&mut self, now: Instant, end: StreamEnd) {
         self.emit(Event::StreamDown { end });
         match end {
-            StreamEnd::Lost | StreamEnd::Refused | StreamEnd::Idle | StreamEnd::OddLength | StreamEnd::Oversize => {
+            StreamEnd::Lost
+            | StreamEnd::Refused
+            | StreamEnd::Idle
+            | StreamEnd::OddLength
+            | StreamEnd::Oversize => {
                 self.media_lost(now);
             }
             // A stream that the switch closes ends with the call, or is missed by `MediaLost`.
@@ -449,4 +452,3 @@ fn transcript_event(transcript: &Transcript) -> Event {
 pub(crate) fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
-

@@ -11,7 +11,7 @@ use crate::{
     frame::{FRAME, Frame, SampleRate},
     music::MusicDetector,
     scenario::ListenSpec,
-    tones::{ToneDetector, ToneEvent},
+    tones::{Tone, ToneDetector, ToneEvent},
     turn::{Turn, TurnConfig, TurnEnd},
     vad::{Edge, Vad, VadConfig},
 };
@@ -126,7 +126,10 @@ pub(super) struct Ear {
     pub(super) dbfs: f32,
     pub(super) speech_started: Option<Duration>,
     pub(super) speech_ended: Option<(Duration, Duration)>,
+    /// A tone was recognised.
     pub(super) tone: Option<ToneEvent>,
+    /// A beep ended.
+    pub(super) beep_ended: Option<ToneEvent>,
     pub(super) music: f32,
 }
 
@@ -139,6 +142,8 @@ pub(super) struct Ears {
     vad: Vad,
     tones: ToneDetector,
     music: MusicDetector,
+    /// A beep that sounds on was told already.
+    beeping: bool,
     next_utterance: u32,
 }
 
@@ -150,6 +155,7 @@ impl Ears {
             vad: Vad::new(rate, VadConfig::default()),
             tones: ToneDetector::new(rate),
             music: MusicDetector::new(rate),
+            beeping: false,
             next_utterance: 1,
         }
     }
@@ -158,12 +164,19 @@ impl Ears {
         self.media += FRAME;
         let heard = self.vad.push(frame);
         let (started, ended) = edges(heard.edge);
+        let tone = self.tones.push(frame);
+        let beep_ended = tone.filter(|tone| tone.tone == Tone::Beep && tone.until.is_some());
+        let told = self.beeping && beep_ended.is_some();
+        if let Some(tone) = &tone {
+            self.beeping = tone.tone == Tone::Beep && tone.until.is_none();
+        }
         Ear {
             voiced: heard.voiced && heard.speech,
             dbfs: heard.dbfs,
             speech_started: started,
             speech_ended: ended,
-            tone: self.tones.push(frame),
+            tone: tone.filter(|_| !told),
+            beep_ended,
             music: self.music.push(frame, heard.voiced),
         }
     }
@@ -172,6 +185,7 @@ impl Ears {
     pub(super) fn gap(&mut self, frames: u32) {
         self.media += FRAME * frames;
         self.vad.gap(frames);
+        self.tones.gap(frames);
     }
 
     pub(super) fn utterance(&mut self) -> UtteranceId {

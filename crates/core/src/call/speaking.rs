@@ -12,7 +12,6 @@ use crate::{
     amd::{Cause, Decision, Evidence, Verdict},
     barge_in::BargeIn,
     scenario::{Action, Prompt},
-    tones::Tone,
     turn::{Reply, TurnEnd, TurnStep},
 };
 
@@ -50,7 +49,13 @@ impl Call {
         self.emit(Event::PromptStarted { id, file });
     }
 
-    pub(super) fn playback_done(&mut self, now: Instant, id: PlayId, end: PlaybackEnd, heard: Option<Duration>) {
+    pub(super) fn playback_done(
+        &mut self,
+        now: Instant,
+        id: PlayId,
+        end: PlaybackEnd,
+        heard: Option<Duration>,
+    ) {
         self.emit(Event::PromptEnded { id, end, heard_ms: heard.map(millis) });
         if let Some((_, asked)) = self.breaking.take_if(|(breaking, _)| *breaking == id) {
             self.timers.clear(Timer::BreakConfirm);
@@ -197,8 +202,9 @@ impl Call {
 
     /// A machine's beep under our opening: it was no person after all.
     pub(super) fn late_beep(&mut self, now: Instant, ear: &Ear) -> bool {
-        let Some(tone) = ear.tone.as_ref().filter(|t| t.ended && t.tone == Tone::Beep) else { return false };
-        let person = matches!(self.ending.verdict, Some(Verdict::Human | Verdict::Unknown | Verdict::Silence));
+        let Some(tone) = &ear.beep_ended else { return false };
+        let person =
+            matches!(self.ending.verdict, Some(Verdict::Human | Verdict::Unknown | Verdict::Silence));
         if !person || self.ending.responded || self.ears.media > LATE_BEEP {
             return false;
         }

@@ -83,7 +83,8 @@ impl Sim {
 
     pub(crate) fn hear(&mut self, kind: &str, ms: u64) -> Result<(), String> {
         for into in (0..ms).step_by(20) {
-            let frame = self.sounds.frame(kind, into).ok_or_else(|| format!("nobody knows the sound `{kind}`"))?;
+            let frame =
+                self.sounds.frame(kind, into).ok_or_else(|| format!("nobody knows the sound `{kind}`"))?;
             self.pass(FRAME);
             self.call.handle_input(self.now, Input::Audio(&frame));
             self.drain();
@@ -116,7 +117,10 @@ impl Sim {
         loop {
             let deadline = self.call.poll_timeout();
             let transcript = self.waiting.front().map(|(at, _)| *at);
-            let Some(next) = deadline.into_iter().chain(transcript).min().filter(|next| *next <= until) else { break };
+            let Some(next) = deadline.into_iter().chain(transcript).min().filter(|next| *next <= until)
+            else {
+                break;
+            };
             self.now = self.now.max(next);
             if transcript.is_some_and(|at| at <= self.now) {
                 if let Some((_, transcript)) = self.waiting.pop_front() {
@@ -230,10 +234,16 @@ fn event_line(event: &Event) -> Option<String> {
         }
         Event::NoInput { count } => format!("* no input {count}"),
         Event::NoMatch { count } => format!("* no match {count}"),
-        Event::MessageStart { by_beep, .. } => format!("* message start{}", if *by_beep { " by beep" } else { "" }),
+        Event::MessageStart { by_beep, .. } => {
+            format!("* message start{}", if *by_beep { " by beep" } else { "" })
+        }
         Event::HungUp { cause } => format!("* hung up {}", cause.as_str()),
         Event::Ended { disposition, outcome } => {
-            format!("* ended {}{}", word(disposition), outcome.as_ref().map(|o| format!(" ({o})")).unwrap_or_default())
+            format!(
+                "* ended {}{}",
+                word(disposition),
+                outcome.as_ref().map(|o| format!(" ({o})")).unwrap_or_default()
+            )
         }
     })
 }

@@ -32,7 +32,9 @@ impl Sounds {
                 "fax" => 9000.0 * self.sine(2100.0),
                 "sit" => 9000.0 * self.sit(ms),
                 "ringback" => 4500.0 * (self.sine(440.0) + self.sine(480.0)),
-                "busy" if (ms as u64 / 500).is_multiple_of(2) => 4500.0 * (self.sine(480.0) + self.sine(620.0)),
+                "busy" if (ms as u64 / 500).is_multiple_of(2) => {
+                    4500.0 * (self.sine(480.0) + self.sine(620.0))
+                }
                 "busy" => 0.0,
                 _ => return None,
             };
