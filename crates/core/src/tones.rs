@@ -57,9 +57,11 @@ pub struct ToneEvent {
     pub hz: f32,
     /// Media time at which the tone began (the burst that settled it, where it repeats).
     pub at: Duration,
-    /// Media time at which it ended; `None` while it still sounds. A beep that sounds on is told twice: when
-    /// recognised, and when over. Every other tone is told once, until another kind comes; nothing after a fax.
-    pub until: Option<Duration>,
+    /// Media time up to which it has sounded.
+    pub until: Duration,
+    /// A beep is told twice: when recognised (false) and when over (true). Every other tone is told once, until
+    /// another kind comes, and nothing after a fax.
+    pub ended: bool,
 }
 
 /// Listens to one call for tones.

@@ -11,7 +11,7 @@ use crate::{
     frame::{FRAME, Frame, SampleRate},
     music::MusicDetector,
     scenario::ListenSpec,
-    tones::{Tone, ToneDetector, ToneEvent},
+    tones::{ToneDetector, ToneEvent},
     turn::{Turn, TurnConfig, TurnEnd},
     vad::{Edge, Vad, VadConfig},
 };
@@ -142,8 +142,6 @@ pub(super) struct Ears {
     vad: Vad,
     tones: ToneDetector,
     music: MusicDetector,
-    /// A beep that sounds on was told already.
-    beeping: bool,
     next_utterance: u32,
 }
 
@@ -155,7 +153,6 @@ impl Ears {
             vad: Vad::new(rate, VadConfig::default()),
             tones: ToneDetector::new(rate),
             music: MusicDetector::new(rate),
-            beeping: false,
             next_utterance: 1,
         }
     }
@@ -165,18 +162,13 @@ impl Ears {
         let heard = self.vad.push(frame);
         let (started, ended) = edges(heard.edge);
         let tone = self.tones.push(frame);
-        let beep_ended = tone.filter(|tone| tone.tone == Tone::Beep && tone.until.is_some());
-        let told = self.beeping && beep_ended.is_some();
-        if let Some(tone) = &tone {
-            self.beeping = tone.tone == Tone::Beep && tone.until.is_none();
-        }
         Ear {
             voiced: heard.voiced && heard.speech,
             dbfs: heard.dbfs,
             speech_started: started,
             speech_ended: ended,
-            tone: tone.filter(|_| !told),
-            beep_ended,
+            tone: tone.filter(|tone| !tone.ended),
+            beep_ended: tone.filter(|tone| tone.ended),
             music: self.music.push(frame, heard.voiced),
         }
     }

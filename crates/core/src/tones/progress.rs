@@ -28,6 +28,8 @@ pub(super) struct Progress {
     past: [Option<Burst>; 3],
     /// A burst that ended, and until when nothing may follow for it to have been a beep.
     held: Option<(Burst, Duration)>,
+    /// The end of a beep that was told with the frame before.
+    owed: Option<ToneEvent>,
     /// A beep's start has been told, not yet its end.
     beeping: bool,
     /// The burst now sounding has been told as something.
@@ -42,6 +44,7 @@ impl Progress {
             spoken: Duration::ZERO,
             past: [None; 3],
             held: None,
+            owed: None,
             beeping: false,
             settled: false,
             told: None,
@@ -61,9 +64,14 @@ impl Progress {
             // What follows is the modems' own talk.
             return None;
         }
+        let owed = self.owed.take();
         let ended = heard.ended.and_then(|burst| self.ended(burst));
         let sounding = heard.sounding.and_then(|burst| self.sounding(burst));
-        ended.or(sounding).or_else(|| self.held_beep(now, heard))
+        let news = ended.or(sounding).or_else(|| self.held_beep(now, heard));
+        if owed.is_some() && news.is_some() {
+            self.owed = news;
+        }
+        owed.or(news)
     }
 
     /// A burst goes on.
@@ -82,7 +90,7 @@ impl Progress {
             return Some(event(tone, &burst, false));
         }
         let start = if tone == Tone::Sit { self.sit_start(&burst) } else { None };
-        self.tell(tone, &start.unwrap_or(burst), false)
+        self.tell(tone, &start.unwrap_or(burst))
     }
 
     /// What a sounding single tone is already known to be.
@@ -132,10 +140,10 @@ impl Progress {
         let Pitch::Single(hz) = burst.pitch else { return None };
         let length = burst.length();
         if cng_pitch(hz) && self.is_cng(&burst) {
-            return self.tell(Tone::FaxCng, &burst, true);
+            return self.tell(Tone::FaxCng, &burst);
         }
         if ringing_pitch(hz) && self.repeats(&burst, hz) {
-            return self.tell(Tone::Busy, &burst, true);
+            return self.tell(Tone::Busy, &burst);
         }
         if !beep_pitch(hz) || self.note(hz, &burst) {
             return None;
@@ -146,7 +154,7 @@ impl Progress {
         } else if sit_first(hz) || sit_second(hz) {
             SIT_PAUSE + ms(60)
         } else {
-            return Some(event(Tone::Beep, &burst, true));
+            return Some(self.whole_beep(&burst));
         };
         self.held = Some((burst, burst.end + wait));
         None
@@ -165,7 +173,13 @@ impl Progress {
             return None;
         }
         self.held = None;
-        Some(event(Tone::Beep, &burst, true))
+        Some(self.whole_beep(&burst))
+    }
+
+    /// A beep known only once it was over: its end is told with the next frame.
+    fn whole_beep(&mut self, burst: &Burst) -> ToneEvent {
+        self.owed = Some(event(Tone::Beep, burst, true));
+        event(Tone::Beep, burst, false)
     }
 
     /// T.30: 0.5 s, or 3 s after another such; a first one may be cut by the answer. After a spoken greeting
@@ -231,11 +245,11 @@ impl Progress {
         notes.count() + past.count() >= 2
     }
 
-    fn tell(&mut self, tone: Tone, burst: &Burst, over: bool) -> Option<ToneEvent> {
+    fn tell(&mut self, tone: Tone, burst: &Burst) -> Option<ToneEvent> {
         self.held = None;
         let news = self.told != Some(tone);
         self.told = Some(tone);
-        news.then(|| event(tone, burst, over))
+        news.then(|| event(tone, burst, false))
     }
 }
 
@@ -243,11 +257,11 @@ const fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
 }
 
-fn event(tone: Tone, burst: &Burst, over: bool) -> ToneEvent {
+fn event(tone: Tone, burst: &Burst, ended: bool) -> ToneEvent {
     let hz = match burst.pitch {
         Pitch::Single(hz) | Pitch::Pair(hz, _) => hz,
     };
-    ToneEvent { tone, hz, at: burst.start, until: over.then_some(burst.end) }
+    ToneEvent { tone, hz, at: burst.start, until: burst.end, ended }
 }
 
 fn follows(first: &Burst, second: &Burst) -> bool {
