@@ -6,6 +6,8 @@ use clap::{Parser, Subcommand};
 
 use crate::config::Config;
 
+pub mod scenario;
+
 /// Exit codes, the same for every command.
 pub mod exit {
     /// The command did what it was asked.
@@ -32,7 +34,11 @@ pub struct Cli {
 }
 
 #[derive(Debug, Subcommand)]
-pub enum Command {}
+pub enum Command {
+    /// Check, draw and list the prompts of scenario files.
+    #[command(subcommand)]
+    Scenario(scenario::ScenarioCommand),
+}
 
 /// What every command is given.
 #[derive(Debug, Clone)]
@@ -45,6 +51,14 @@ pub struct Context {
 ///
 /// # Errors
 /// What the command could not do, for the user's eyes.
-pub async fn run(_cli: Cli) -> anyhow::Result<ExitCode> {
-    Ok(ExitCode::SUCCESS)
+pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    let here = PathBuf::from("sidetone.toml");
+    let config = match cli.config.or_else(|| here.exists().then_some(here)) {
+        Some(path) => Config::load(&path)?,
+        None => Config::default(),
+    };
+    let ctx = Context { config: Arc::new(config), json: cli.json };
+    match cli.command {
+        Command::Scenario(command) => command.run(&ctx).await,
+    }
 }
