@@ -47,8 +47,18 @@ pub fn missing_prompts(scenario: &Scenario, prompts_dir: &Path) -> Vec<Finding> 
     files
         .filter_map(|file| {
             let path = prompts_dir.join(&file.prompt.file);
-            let message = format!("`{}` {}; prompts.dir is `{}`", file.prompt.file, wrong(&path)?, prompts_dir.display());
-            Some(Finding { severity: Severity::Error, place: file.place, key: "play.file".to_owned(), message })
+            let message = format!(
+                "`{}` {}; prompts.dir is `{}`",
+                file.prompt.file,
+                wrong(&path)?,
+                prompts_dir.display()
+            );
+            Some(Finding {
+                severity: Severity::Error,
+                place: file.place,
+                key: "play.file".to_owned(),
+                message,
+            })
         })
         .collect()
 }

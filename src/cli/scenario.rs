@@ -26,7 +26,9 @@ pub enum ScenarioCommand {
         files: Vec<PathBuf>,
     },
     /// Print a scenario as a Mermaid flowchart.
-    #[command(after_help = "Example:\n  sidetone scenario graph scenarios/appointment-reminder.yaml > reminder.mmd")]
+    #[command(
+        after_help = "Example:\n  sidetone scenario graph scenarios/appointment-reminder.yaml > reminder.mmd"
+    )]
     Graph {
         #[arg(value_name = "FILE")]
         file: PathBuf,
@@ -63,7 +65,8 @@ struct Checked {
 }
 
 fn check(files: &[PathBuf], ctx: &Context) -> anyhow::Result<ExitCode> {
-    let checked = files.iter().map(|file| check_file(file, &ctx.config.prompts.dir)).collect::<Result<Vec<_>, _>>()?;
+    let checked =
+        files.iter().map(|file| check_file(file, &ctx.config.prompts.dir)).collect::<Result<Vec<_>, _>>()?;
     let failed = checked.iter().any(|one| !one.errors.is_empty());
     if ctx.json {
         let files: Vec<_> = checked.iter().map(to_json).collect();

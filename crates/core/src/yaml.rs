@@ -236,7 +236,8 @@ impl<'a> At<'a> {
                 findings.push(Severity::Error, key.place, at.path.clone(), message);
             }
         }
-        Fields { entries, at: self.clone() }
+        let strange = entries.iter().any(|(key, _)| !known.contains(&key.name.as_str()));
+        Fields { entries, at: self.clone(), strange }
     }
 }
 
@@ -245,6 +246,8 @@ impl<'a> At<'a> {
 pub struct Fields<'a> {
     entries: Vec<(&'a Key, At<'a>)>,
     pub at: At<'a>,
+    /// Whether there were unknown keys: what seems missing is then likely one of them.
+    pub strange: bool,
 }
 
 impl<'a> Fields<'a> {

@@ -7,6 +7,7 @@ mod check;
 mod graph;
 mod parse;
 mod run;
+mod steps;
 mod template;
 #[cfg(test)]
 mod tests;
@@ -79,7 +80,7 @@ pub struct Step {
 /// What follows a step's prompts.
 #[derive(Debug)]
 pub enum Next {
-    Listen(Listen),
+    Listen(Box<Listen>),
     Goto(StepId),
     Transfer(String),
     HangUp(End),
