@@ -10,6 +10,7 @@ pub mod http;
 pub mod logging;
 pub mod media;
 pub mod metrics;
+pub mod reexec;
 pub mod scenario_file;
 pub mod session;
 pub mod sim;

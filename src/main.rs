@@ -1,15 +1,20 @@
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use sidetone::cli::{self, Cli, exit};
+use sidetone::cli::{self, Cli};
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    match cli::run(Cli::parse()).await {
-        Ok(code) => code,
+fn main() -> ExitCode {
+    sidetone::reexec::ensure_environment();
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("sidetone: {error:#}");
-            ExitCode::from(exit::FAILED)
+            eprintln!("error: cannot start: {error}");
+            return ExitCode::from(cli::exit::FAILED);
         }
-    }
+    };
+    runtime.block_on(cli::run(cli)).unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::from(cli::exit::FAILED)
+    })
 }

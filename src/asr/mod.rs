@@ -14,6 +14,8 @@ use std::{sync::Arc, time::Duration};
 use sidetone_core::call::{AsrFailure, CallId, Gate, Purpose, UtteranceId};
 use tokio::{sync::mpsc, time::Instant};
 
+use crate::config;
+
 pub use self::{gates::gate, queue::QueueFull, worker::AsrHandle};
 
 /// Samples a second of everything a recogniser is given.
@@ -94,6 +96,55 @@ pub struct JobDone {
 
 /// Sees every answer as it leaves, for the metrics. Called on the engine's threads: it must not block.
 pub type Observer = Arc<dyn Fn(&JobDone) + Send + Sync>;
+
+/// Why there is no recogniser.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    #[error(transparent)]
+    Find(#[from] models::FindError),
+    #[cfg(feature = "whisper")]
+    #[error(transparent)]
+    Model(#[from] ct2::LoadError),
+    #[error("this program was built without the feature `whisper`, so it hears nothing")]
+    NotBuilt,
+    #[error("the recogniser's threads cannot be started: {0}")]
+    Threads(std::io::Error),
+}
+
+/// Loads the configured model. Takes a second or two and blocks.
+///
+/// # Errors
+/// When it is not there (with the line that fetches it) or broken.
+pub fn load(asr: &config::Asr) -> Result<Arc<dyn Recognizer>, LoadError> {
+    let path = models::find(asr)?;
+    #[cfg(feature = "whisper")]
+    {
+        let options = ct2::Options { replicas: replicas(asr), full_context: false };
+        Ok(Arc::new(ct2::Whisper::load(&path, options)?))
+    }
+    #[cfg(not(feature = "whisper"))]
+    {
+        drop(path);
+        Err(LoadError::NotBuilt)
+    }
+}
+
+/// Loads the configured model and starts its threads. Blocks as [`load`] does.
+///
+/// # Errors
+/// As [`load`].
+pub fn start(asr: &config::Asr, observer: Option<Observer>) -> Result<AsrHandle, LoadError> {
+    AsrHandle::start(load(asr)?, replicas(asr), asr.queue_length, observer).map_err(LoadError::Threads)
+}
+
+/// How many copies of the model work side by side: as configured, else one a core, at most four.
+#[must_use]
+pub fn replicas(asr: &config::Asr) -> usize {
+    match asr.replicas {
+        0 => std::thread::available_parallelism().map_or(1, usize::from).min(4),
+        set => set,
+    }
+}
 
 /// `fr-CA` and `FR_ca` are `fr` to a recogniser.
 #[must_use]

@@ -1,12 +1,14 @@
 //! The command line: one file a command.
 
+pub mod models;
+pub mod scenario;
+pub mod transcribe;
+
 use std::{path::PathBuf, process::ExitCode, sync::Arc};
 
 use clap::{Parser, Subcommand};
 
 use crate::config::Config;
-
-pub mod scenario;
 
 /// Exit codes, the same for every command.
 pub mod exit {
@@ -38,6 +40,10 @@ pub enum Command {
     /// Check, draw and list the prompts of scenario files.
     #[command(subcommand)]
     Scenario(scenario::ScenarioCommand),
+    /// Fetch speech models and list them.
+    Models(models::Models),
+    /// Write down what is said in sound files.
+    Transcribe(transcribe::Transcribe),
 }
 
 /// What every command is given.
@@ -60,5 +66,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let ctx = Context { config: Arc::new(config), json: cli.json };
     match cli.command {
         Command::Scenario(command) => command.run(&ctx).await,
+        Command::Models(command) => command.run(&ctx).await,
+        Command::Transcribe(command) => command.run(&ctx).await,
     }
 }
