@@ -5,7 +5,7 @@ export CARGO_TARGET_DIR ?= $(HOME)/.cache/sidetone/target
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 
 SIDETONE = $(CARGO_TARGET_DIR)/release/sidetone
-# Whisper's own heap of work wants optimised code; the tests share the build's features and profile.
+# The tests share the build's features and profile. `backend` writes the file this reads, hence the nested makes.
 FEATURES = $(if $(filter onednn,$(shell cat $(CARGO_TARGET_DIR)/backend 2>/dev/null)),--features sidetone/onednn)
 
 .PHONY: help setup setup-npm backend build model models-test demo test lint clean-cache

@@ -3,7 +3,7 @@
 use std::{io::Write, time::Duration};
 
 use flate2::{Compression, write::ZlibEncoder};
-use sidetone_core::call::Gate;
+use sidetone_core::{call::Gate, text::PhrasePack};
 
 use super::{Recognized, Segment};
 
@@ -47,32 +47,20 @@ pub fn gate(language: &str, heard: &Recognized, voiced: Duration) -> Option<Gate
     (words.len() as f64 > most).then_some(Gate::TooFast)
 }
 
-/// Phrases of subtitle files, which nobody says on the telephone: refused wherever they stand.
-const SUBTITLES: &[&str] = &[
-    "thanks for watching",
-    "thank you for watching",
-    "thank you so much for watching",
-    "please subscribe",
-    "like and subscribe",
-    "subtitles by",
+/// Beginnings of subtitle credits, which go on with a name: refused wherever they stand. Inventions that are whole
+/// texts are in the phrase packs.
+const CREDITS: &[&str] = &[
     "amara org",
+    "subtitles by",
     "sous titres réalisés",
-    "sous titrage société radio canada",
-    "sous titrage st",
-    "merci d avoir regardé cette vidéo",
-    "n oubliez pas de vous abonner",
-    "untertitel der amara",
-    "untertitel im auftrag des zdf",
-    "untertitel von stephanie geiges",
-    "untertitelung des zdf",
-    "vielen dank fürs zuschauen",
-    "gracias por ver el video",
+    "sous titrage",
+    "untertitel im auftrag",
+    "untertitel von",
+    "untertitelung",
     "subtítulos realizados por",
     "subtítulos por la comunidad",
-    "suscríbete al canal",
-    "sottotitoli creati dalla comunità",
-    "sottotitoli e revisione a cura di",
-    "grazie per aver guardato il video",
+    "sottotitoli creati",
+    "sottotitoli e revisione",
 ];
 
 /// What Whisper writes for noise but people also say: refused as the whole text, and only where the model doubts.
@@ -93,25 +81,21 @@ const DOUBTFUL: &[(&str, &[&str])] = &[
             "i m sorry",
         ],
     ),
-    ("fr", &["merci", "merci beaucoup", "...", "ok", "au revoir", "c est parti", "et"]),
+    ("fr", &["merci", "merci beaucoup", "ok", "au revoir", "c est parti", "et"]),
     ("de", &["vielen dank", "danke", "tschüss", "bis zum nächsten mal", "so"]),
     ("es", &["gracias", "muchas gracias", "adiós", "y"]),
     ("it", &["grazie", "ciao", "grazie mille"]),
 ];
 
-/// The whole text and nothing but noise, however sure the model is.
-const NEVER_ALONE: &[(&str, &[&str])] = &[("en", &["you"])];
-
 fn is_invented(language: &str, words: &[String], heard: &Recognized) -> bool {
     let text = words.join(" ");
-    let listed = |table: &[(&str, &[&str])]| {
-        table.iter().any(|(lang, phrases)| *lang == language && phrases.contains(&text.as_str()))
-    };
-    let doubted = heard.no_speech > 0.4 || heard.score < -0.9;
     let padded = format!(" {text} ");
-    SUBTITLES.iter().any(|phrase| padded.contains(&format!(" {phrase} ")))
-        || listed(NEVER_ALONE)
-        || (doubted && listed(DOUBTFUL))
+    let is_doubted = heard.no_speech > 0.4 || heard.score < -0.9;
+    let mut doubtful =
+        DOUBTFUL.iter().filter(|(lang, _)| *lang == language).flat_map(|(_, phrases)| *phrases);
+    PhrasePack::for_language(language).is_some_and(|pack| pack.hallucination(&heard.text))
+        || CREDITS.iter().any(|phrase| padded.contains(&format!(" {phrase} ")))
+        || (is_doubted && doubtful.any(|phrase| *phrase == text))
 }
 
 /// The same one to four words over and over, without a break.

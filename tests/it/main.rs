@@ -1,1 +1,3 @@
 mod deployment;
+#[cfg(feature = "whisper")]
+mod whisper;

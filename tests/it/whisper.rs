@@ -1,0 +1,132 @@
+//! Real Whisper on real recordings. Needs the models tiny.en and base, which `make test` fetches.
+
+use std::{
+    path::Path,
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
+
+use sidetone::{
+    asr::{
+        self, AsrHandle, Job, JobDone, Recognizer, Segment,
+        ct2::{Options, Whisper},
+        models,
+    },
+    audio, config,
+};
+use sidetone_core::call::{CallId, Purpose, UtteranceId};
+use tokio::{sync::mpsc, time::Instant};
+
+static TINY_EN: LazyLock<Arc<Whisper>> = LazyLock::new(|| load("tiny.en", false));
+
+fn load(name: &str, full_context: bool) -> Arc<Whisper> {
+    let asr = config::Asr { model: name.to_owned(), ..Default::default() };
+    let path = models::find(&asr).unwrap_or_else(|error| panic!("{error}"));
+    Arc::new(Whisper::load(&path, Options { replicas: 1, full_context }).unwrap())
+}
+
+/// The first `seconds` of a recording, as a call's session hands it over.
+fn segment(file: &str, seconds: f64) -> Segment {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(file);
+    let mut pcm = audio::read(&path).unwrap().at_rate(asr::SAMPLE_RATE).unwrap();
+    pcm.truncate((seconds * f64::from(asr::SAMPLE_RATE)) as usize);
+    let voiced = Duration::from_secs_f64(pcm.len() as f64 / f64::from(asr::SAMPLE_RATE));
+    Segment { pcm: pcm.into(), voiced }
+}
+
+fn words(text: &str) -> String {
+    let kept = text.chars().filter(|c| c.is_alphanumeric() || c.is_whitespace() || *c == '\'');
+    kept.collect::<String>().to_lowercase().split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn hear(whisper: &Whisper, language: &str, segment: Segment) -> String {
+    words(&whisper.recognize(language, &[segment]).unwrap()[0].text)
+}
+
+#[test]
+fn english_recordings_are_understood() {
+    assert!(TINY_EN.is_fast(), "the self-check of the silence tail failed");
+    assert_eq!(hear(&TINY_EN, "en", segment("hello_en.wav", 30.0)), "hello");
+    assert_eq!(hear(&TINY_EN, "en", segment("question_en.wav", 30.0)), "what's the weather like");
+    let voicemail = hear(&TINY_EN, "en", segment("voicemail_en.wav", 30.0));
+    assert!(voicemail.contains("leave your message after the tone"), "{voicemail}");
+}
+
+#[test]
+fn the_silence_tail_hears_what_the_full_context_hears() {
+    let full = load("tiny.en", true);
+    assert!(!full.is_fast());
+    for file in ["hello_en.wav", "question_en.wav", "voicemail_en.wav"] {
+        assert_eq!(
+            hear(&TINY_EN, "en", segment(file, 30.0)),
+            hear(&full, "en", segment(file, 30.0)),
+            "{file}"
+        );
+    }
+}
+
+#[test]
+fn clips_decoded_together_give_what_each_gives_alone() {
+    let batch = ["hello_en.wav", "question_en.wav", "voicemail_en.wav"].map(|file| segment(file, 2.3));
+    let together = TINY_EN.recognize("en", &batch).unwrap();
+    for (segment, heard) in batch.into_iter().zip(together) {
+        assert_eq!(hear(&TINY_EN, "en", segment), words(&heard.text));
+    }
+}
+
+#[test]
+fn more_than_one_context_is_heard_to_its_end() {
+    let once = segment("voicemail_en.wav", 30.0);
+    let pcm: Arc<[i16]> = once.pcm.repeat(4).into();
+    let text = hear(&TINY_EN, "en", Segment { pcm, voiced: once.voiced * 4 });
+    assert_eq!(text.matches("leave your message after the tone").count(), 4, "{text}");
+}
+
+#[test]
+fn an_english_model_refuses_french() {
+    assert!(TINY_EN.recognize("fr", &[segment("hello_en.wav", 1.0)]).is_err());
+}
+
+#[test]
+fn french_is_understood_by_a_multilingual_model() {
+    let base = load("base", false);
+    assert!(base.is_fast(), "the self-check of the silence tail failed");
+    let text = hear(&base, "fr", segment("voicemail_fr.wav", 30.0));
+    assert!(text.contains("prendre votre appel en ce moment"), "{text}");
+    assert!(text.contains("votre message après le"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn noise_is_gated_and_speech_comes_through_the_queue() {
+    let engine = AsrHandle::start(TINY_EN.clone(), 1, 8, None).unwrap();
+    let mut random = 1_u32;
+    let noise: Vec<i16> = std::iter::repeat_with(|| {
+        random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (random >> 16) as i16 / 16
+    })
+    .take(32_000)
+    .collect();
+    let noise = Segment { pcm: noise.into(), voiced: Duration::from_millis(600) };
+    let heard = ask(&engine, noise).await;
+    assert!(matches!(heard.result, Ok(Err(_))), "{:?}", heard.result);
+    let heard = ask(&engine, segment("voicemail_en.wav", 2.3)).await;
+    let text = words(&heard.result.unwrap().unwrap());
+    assert!(text.starts_with("nobody is available to take your"), "{text}");
+    engine.shutdown();
+}
+
+async fn ask(engine: &AsrHandle, segment: Segment) -> JobDone {
+    let (reply, mut answers) = mpsc::channel(1);
+    let job = Job {
+        call: CallId::new("call").unwrap(),
+        utterance: UtteranceId(1),
+        purpose: Purpose::Amd,
+        language: "en".into(),
+        segment,
+        to: Duration::ZERO,
+        deadline: Instant::now() + Duration::from_secs(60),
+        reply,
+    };
+    engine.submit(job).unwrap();
+    answers.recv().await.unwrap()
+}
