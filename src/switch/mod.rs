@@ -3,6 +3,8 @@
 //! A command is accepted or refused at once; what came of it arrives as a [`SwitchEvent`] on the call's own
 //! stream. Events may come in any order (FreeSWITCH's do).
 
+pub mod esl;
+
 use std::{path::PathBuf, time::Duration};
 
 use sidetone_core::call::{CallId, Digit, HangupCause, PlayId, PlaybackEnd};
@@ -37,7 +39,7 @@ pub enum Link {
 }
 
 /// Something to do for one call.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub enum SwitchCommand {
     Originate(Originate),
     /// Start the audio stream of a channel that we did not originate.
@@ -65,6 +67,23 @@ pub enum SwitchCommand {
     HangUp {
         cause: HangupCause,
     },
+}
+
+/// Shows what is done, and neither URLs (they hold tokens) nor numbers.
+impl std::fmt::Debug for SwitchCommand {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Originate(originate) => originate.fmt(f),
+            Self::StartStream { .. } => f.write_str("StartStream"),
+            Self::RestartStream { .. } => f.write_str("RestartStream"),
+            Self::Play { id, file, from } => {
+                f.debug_struct("Play").field("id", id).field("file", file).field("from", from).finish()
+            }
+            Self::StopPlayback { .. } => f.write_str("StopPlayback"),
+            Self::Transfer { .. } => f.write_str("Transfer"),
+            Self::HangUp { cause } => f.debug_struct("HangUp").field("cause", cause).finish(),
+        }
+    }
 }
 
 /// A call to place. Every value is checked or escaped by the switch adapter, never pasted.

@@ -58,10 +58,9 @@ impl Rig {
     }
 
     async fn status_of(&self, rest: &str) -> u16 {
-        match connect_async(self.url(rest)).await {
-            Err(Error::Http(response)) => response.status().as_u16(),
-            other => panic!("{other:?}"),
-        }
+        let answer = connect_async(self.url(rest)).await;
+        let Err(Error::Http(response)) = answer else { panic!("{answer:?}") };
+        response.status().as_u16()
     }
 }
 

@@ -1,0 +1,4 @@
+mod adapter;
+mod commands;
+mod events;
+mod fake;
