@@ -58,9 +58,8 @@ impl Rig {
     }
 
     async fn status_of(&self, rest: &str) -> u16 {
-        let answer = connect_async(self.url(rest)).await;
-        let Err(Error::Http(response)) = answer else { panic!("{answer:?}") };
-        response.status().as_u16()
+        let error = connect_async(self.url(rest)).await.expect_err("refused");
+        if let Error::Http(response) = error { response.status().as_u16() } else { panic!("{error}") }
     }
 }
 
