@@ -15,6 +15,7 @@ use sidetone_core::{
     frame::SampleRate,
 };
 
+use super::options::EslOptions;
 use crate::{
     config::StreamModule,
     switch::{Originate, SwitchError},
@@ -28,6 +29,8 @@ pub(super) const INSTANCE: &str = "sidetone_instance";
 pub(super) const PLAY: &str = "sidetone_play";
 /// What `CHANNEL_EXECUTE_COMPLETE` names a playback by.
 pub(super) const PLAY_UUID: &str = "sidetone-play-";
+/// Asks a connection whether it lives.
+pub(super) const ALIVE: &str = "echo alive";
 
 /// How this sidecar speaks to its switch.
 #[derive(Debug, Clone)]
@@ -35,9 +38,20 @@ pub(super) struct Dialect {
     pub(super) module: StreamModule,
     pub(super) rate: SampleRate,
     pub(super) instance: String,
+    /// The dead man's timer of channels we take over.
+    pub(super) adopted_limit: Duration,
 }
 
 impl Dialect {
+    pub(super) fn new(options: &EslOptions) -> Self {
+        Self {
+            module: options.module,
+            rate: options.rate,
+            instance: options.instance.clone(),
+            adopted_limit: options.adopted_limit,
+        }
+    }
+
     /// `originate ...`, for `bgapi`.
     pub(super) fn originate(&self, call: &CallId, order: &Originate) -> Result<String, SwitchError> {
         dial_string(&order.dial_string)?;
@@ -93,13 +107,17 @@ impl Dialect {
         }
     }
 
-    /// What [`Self::originate`] sets, for a channel that somebody else made.
-    pub(super) fn mark(&self, call: &CallId) -> Result<Vec<String>, SwitchError> {
+    /// What [`Self::originate`] sets, for a channel that somebody else made. Its park has begun, so `park_timeout` is
+    /// read already: the dead man's timer is a scheduled hang-up, in place of any that the dialplan set.
+    pub(super) fn take_over(&self, call: &CallId) -> Result<Vec<String>, SwitchError> {
         let instance = word("the instance's name", &self.instance)?;
-        Ok([(INSTANCE, instance), ("STREAM_BUFFER_SIZE", "20"), ("STREAM_MESSAGE_DEFLATE", "true")]
-            .iter()
-            .map(|(name, value)| format!("uuid_setvar {call} {name} {value}"))
-            .collect())
+        Ok(vec![
+            format!("uuid_setvar {call} {INSTANCE} {instance}"),
+            format!("uuid_setvar {call} STREAM_BUFFER_SIZE 20"),
+            format!("uuid_setvar {call} STREAM_MESSAGE_DEFLATE true"),
+            format!("sched_del {call}"),
+            format!("sched_hangup +{} {call} ALLOTTED_TIMEOUT", seconds(self.adopted_limit)),
+        ])
     }
 
     /// The events we live by. `CUSTOM` takes all that follows it.

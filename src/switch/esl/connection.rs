@@ -226,7 +226,7 @@ async fn carry_out(shared: &Arc<Shared>, client: &EslClient, order: &Order) -> R
                 shared.calls.tell(call, SwitchEvent::HungUp(cause_of_refusal(&words)));
             }
         }
-        Act::Start { mark, start } => start_stream(shared, client, call, mark, start).await?,
+        Act::Start { take_over, start } => start_stream(shared, client, call, take_over, start).await?,
         Act::StartAgain(start) => start_stream(shared, client, call, &[], start).await?,
         Act::Restart(url) => {
             if shared.calls.want_restart(call, url.clone()) {
@@ -288,12 +288,12 @@ async fn start_stream(
     shared: &Arc<Shared>,
     client: &EslClient,
     call: &CallId,
-    mark: &[String],
+    before: &[String],
     start: &str,
 ) -> Result<(), EslError> {
-    for set in mark {
+    for set in before {
         let reply = quietly(client, api(set.clone())).await?;
-        if refused(&reply).is_some() {
+        if body(&reply).contains("No such channel") {
             end_later(shared, call.clone(), HangupCause::new(LOST));
             return Ok(());
         }
@@ -364,7 +364,7 @@ async fn stay_alive(shared: &Arc<Shared>, clients: [&EslClient; 2]) -> EslError 
         shared.calls.sweep();
         for client in clients {
             // Any answer will do.
-            if let Err(error) = client.api("uptime").await {
+            if let Err(error) = client.api(command::ALIVE).await {
                 return error;
             }
         }

@@ -81,8 +81,7 @@ impl Esl {
         let (control, control_orders) = mpsc::channel(ORDERS);
         let (voice, voice_orders) = mpsc::channel(ORDERS);
         let (adopt, adopted) = mpsc::channel(ADOPTIONS);
-        let dialect =
-            Dialect { module: options.module, rate: options.rate, instance: options.instance.clone() };
+        let dialect = Dialect::new(&options);
         let shared = Arc::new(Shared {
             options,
             dialect,
@@ -172,7 +171,7 @@ impl Shared {
         let act = match command {
             SwitchCommand::Originate(order) => Act::Originate(self.dialect.originate(call, &order)?),
             SwitchCommand::StartStream { url } => {
-                Act::Start { mark: self.dialect.mark(call)?, start: self.dialect.start_stream(call, &url)? }
+                Act::Start { take_over: self.dialect.take_over(call)?, start: self.dialect.start_stream(call, &url)? }
             }
             SwitchCommand::RestartStream { url } => {
                 self.dialect.start_stream(call, &url)?;

@@ -22,6 +22,8 @@ pub struct EslOptions {
     pub instance: String,
     /// For connecting, and for the answer to one command.
     pub timeout: Duration,
+    /// When the switch ends a channel that we took over, should nobody be left to do so.
+    pub adopted_limit: Duration,
     /// How often a quiet connection is asked whether it lives.
     pub liveness: Duration,
 }
@@ -47,6 +49,7 @@ impl EslOptions {
             rate,
             instance,
             timeout: Duration::from_secs(2),
+            adopted_limit: config.call.max_duration + Duration::from_secs(60),
             liveness: Duration::from_secs(5),
         })
     }

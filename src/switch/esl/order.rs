@@ -17,7 +17,7 @@ pub(super) struct Order {
 pub(super) enum Act {
     Originate(String),
     Start {
-        mark: Vec<String>,
+        take_over: Vec<String>,
         start: String,
     },
     /// With this URL.

@@ -47,8 +47,7 @@ impl EslProbe {
     /// [`ProbeError`] says what to do.
     pub async fn connect(options: &EslOptions) -> Result<Self, ProbeError> {
         let (client, events) = connect(options).await.map_err(|error| Self::refused(options, &error))?;
-        let dialect =
-            Dialect { module: options.module, rate: options.rate, instance: options.instance.clone() };
+        let dialect = Dialect::new(options);
         Ok(Self { client, _events: events, dialect })
     }
 

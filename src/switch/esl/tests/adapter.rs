@@ -84,6 +84,7 @@ fn options(port: u16) -> EslOptions {
         rate: SampleRate::HZ_8000,
         instance: "one".to_owned(),
         timeout: Duration::from_secs(1),
+        adopted_limit: Duration::from_secs(660),
         liveness: Duration::from_secs(60),
     }
 }
@@ -355,10 +356,14 @@ async fn a_parked_channel_is_offered_and_its_stream_started() {
     let adopted = timeout(Duration::from_secs(2), rig.adopted.recv()).await.unwrap().unwrap();
     assert_eq!((adopted.call.as_str(), adopted.scenario.as_str()), (CALL, "reminder"));
     let mut events = rig.esl.attach(&adopted.call);
+    rig.fake.reply("sched_del", "-ERR no such thing\n");
     rig.send(SwitchCommand::StartStream { url: URL.to_owned() });
     for name in ["sidetone_instance one", "STREAM_BUFFER_SIZE 20", "STREAM_MESSAGE_DEFLATE true"] {
         assert_eq!(rig.fake.command().await, format!("api uuid_setvar {CALL} {name}"));
     }
+    // The dialplan's own limit goes, ours comes; that there was none is no reason to stop.
+    assert_eq!(rig.fake.command().await, format!("api sched_del {CALL}"));
+    assert_eq!(rig.fake.command().await, format!("api sched_hangup +660 {CALL} ALLOTTED_TIMEOUT"));
     assert_eq!(rig.fake.command().await, format!("bgapi uuid_audio_stream {CALL} start {URL} mono 8k"));
     // It was answered before we came.
     rig.fake.emit(capture!("channel_answer"));

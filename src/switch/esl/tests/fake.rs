@@ -131,7 +131,7 @@ impl Peer {
             }
             _ => reply("+OK"),
         };
-        if !matches!(word, "auth" | "event") && rest != "uptime" {
+        if !matches!(word, "auth" | "event") && rest != "echo alive" {
             let _ = self.log.send(block.to_owned());
             if self.hushed {
                 answer.clear();
