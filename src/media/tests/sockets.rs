@@ -72,10 +72,8 @@ async fn next(receiver: &mut MediaReceiver) -> MediaEvent {
 }
 
 async fn next_frame(receiver: &mut MediaReceiver) -> Frame {
-    match next(receiver).await {
-        MediaEvent::Frame(frame) => frame,
-        other => panic!("{other:?}"),
-    }
+    let event = next(receiver).await;
+    if let MediaEvent::Frame(frame) = event { frame } else { panic!("{event:?}") }
 }
 
 async fn close_code(client: &mut Client) -> CloseCode {

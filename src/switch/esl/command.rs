@@ -38,7 +38,7 @@ pub(super) struct Dialect {
     pub(super) module: StreamModule,
     pub(super) rate: SampleRate,
     pub(super) instance: String,
-    /// The dead man's timer of channels we take over.
+    /// When the switch ends a channel that we took over.
     pub(super) adopted_limit: Duration,
 }
 

@@ -170,9 +170,10 @@ impl Shared {
         let mut asked = Instant::now();
         let act = match command {
             SwitchCommand::Originate(order) => Act::Originate(self.dialect.originate(call, &order)?),
-            SwitchCommand::StartStream { url } => {
-                Act::Start { take_over: self.dialect.take_over(call)?, start: self.dialect.start_stream(call, &url)? }
-            }
+            SwitchCommand::StartStream { url } => Act::Start {
+                take_over: self.dialect.take_over(call)?,
+                start: self.dialect.start_stream(call, &url)?,
+            },
             SwitchCommand::RestartStream { url } => {
                 self.dialect.start_stream(call, &url)?;
                 Act::Restart(url)

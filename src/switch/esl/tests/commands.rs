@@ -25,7 +25,12 @@ fn call() -> CallId {
 }
 
 fn dialect(module: StreamModule) -> Dialect {
-    Dialect { module, rate: SampleRate::HZ_8000, instance: "one".to_owned(), adopted_limit: Duration::from_secs(660) }
+    Dialect {
+        module,
+        rate: SampleRate::HZ_8000,
+        instance: "one".to_owned(),
+        adopted_limit: Duration::from_secs(660),
+    }
 }
 
 fn order() -> Originate {

@@ -1,1 +1,0 @@
-//! Everything wired together: `serve`.
