@@ -1,14 +1,17 @@
 //! The command line: one file a command.
 
+pub mod config;
+pub mod doctor;
 pub mod models;
 pub mod scenario;
+pub mod serve;
 pub mod transcribe;
 
 use std::{path::PathBuf, process::ExitCode, sync::Arc};
 
 use clap::{Parser, Subcommand};
 
-use crate::config::Config;
+use crate::{config::Config, logging};
 
 /// Exit codes, the same for every command.
 pub mod exit {
@@ -24,6 +27,7 @@ pub mod exit {
 
 #[derive(Debug, Parser)]
 #[command(name = "sidetone", version, about, propagate_version = true)]
+#[command(after_help = "Exit codes: 0 done, 1 failed, 2 wrong arguments or input, 3 something needed is not there.")]
 pub struct Cli {
     /// Configuration file [default: ./sidetone.toml where it exists, else built-in defaults].
     #[arg(long, global = true, value_name = "FILE", env = "SIDETONE_CONFIG")]
@@ -37,6 +41,8 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Take calls' audio, decide, place calls: everything but the command line.
+    Serve(serve::Serve),
     /// Check, draw and list the prompts of scenario files.
     #[command(subcommand)]
     Scenario(scenario::ScenarioCommand),
@@ -44,6 +50,10 @@ pub enum Command {
     Models(models::Models),
     /// Write down what is said in sound files.
     Transcribe(transcribe::Transcribe),
+    /// Say whether everything that a call needs is there.
+    Doctor(doctor::Doctor),
+    /// Show, explain and check the configuration.
+    Config(config::ConfigCommand),
 }
 
 /// What every command is given.
@@ -58,15 +68,29 @@ pub struct Context {
 /// # Errors
 /// What the command could not do, for the user's eyes.
 pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
-    let here = PathBuf::from("sidetone.toml");
-    let config = match cli.config.or_else(|| here.exists().then_some(here)) {
-        Some(path) => Config::load(&path)?,
-        None => Config::default(),
+    let config = match Config::effective(cli.config.as_deref()) {
+        Ok(config) => config,
+        Err(_) if cli.command.works_without_config() => Config::default(),
+        Err(error) => {
+            eprintln!("error: {error}");
+            return Ok(ExitCode::from(exit::USAGE));
+        }
     };
+    logging::init(&config.log)?;
     let ctx = Context { config: Arc::new(config), json: cli.json };
     match cli.command {
+        Command::Serve(command) => command.run(&ctx).await,
         Command::Scenario(command) => command.run(&ctx).await,
         Command::Models(command) => command.run(&ctx).await,
         Command::Transcribe(command) => command.run(&ctx).await,
+        Command::Doctor(command) => command.run(&ctx).await,
+        Command::Config(command) => command.run(&ctx),
+    }
+}
+
+impl Command {
+    /// Whether it makes sense while the configuration that applies is wrong.
+    fn works_without_config(&self) -> bool {
+        matches!(self, Self::Config(command) if !command.needs_config())
     }
 }

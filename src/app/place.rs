@@ -1,0 +1,308 @@
+//! Turns an order to call into a running session.
+
+use std::{
+    collections::HashMap,
+    path::PathBuf,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, SystemTime},
+};
+
+use sidetone_core::{
+    amd::AmdConfig,
+    call::{CallConfig, CallId, HangupReason},
+    campaign::RetryTable,
+    scenario::{Scenario, ScenarioRun},
+    text::PhrasePack,
+};
+use tokio::sync::{mpsc, watch};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    asr::models,
+    config::Config,
+    dialer::{CallSpec, NotReady, PlaceCall, PlaceError},
+    scenario_file,
+    session::{self, Leg, Order, Shells},
+    store::{AdHoc, Origin, Store, now_ms},
+    switch::{Originate, esl::Adopted},
+};
+
+/// How much longer than a call may last its channel may stay parked: the dead man's timer.
+const DEAD_MAN: Duration = Duration::from_secs(60);
+
+/// Every live call of this process.
+pub(super) struct Places {
+    config: Arc<Config>,
+    shells: Shells,
+    live: Mutex<HashMap<CallId, Live>>,
+    scenarios: Mutex<HashMap<PathBuf, (Option<SystemTime>, Arc<Scenario>)>>,
+    tasks: TaskTracker,
+    switch_ready: AtomicBool,
+    draining: AtomicBool,
+}
+
+struct Live {
+    campaign: Option<i64>,
+    end: watch::Sender<Option<HangupReason>>,
+}
+
+impl Places {
+    pub(super) fn new(config: Arc<Config>, shells: Shells) -> Arc<Self> {
+        Arc::new(Self {
+            config,
+            shells,
+            live: Mutex::default(),
+            scenarios: Mutex::default(),
+            tasks: TaskTracker::new(),
+            switch_ready: AtomicBool::new(false),
+            draining: AtomicBool::new(false),
+        })
+    }
+
+    pub(super) fn instance(&self) -> &str {
+        &self.config.switch.instance
+    }
+
+    pub(super) fn live(&self) -> usize {
+        lock(&self.live).len()
+    }
+
+    pub(super) fn is_known(&self, call: &CallId) -> bool {
+        lock(&self.live).contains_key(call)
+    }
+
+    /// Whether the switch is there and cleared of what an earlier process left.
+    pub(super) fn set_switch(&self, ready: bool) {
+        self.switch_ready.store(ready, Ordering::Relaxed);
+    }
+
+    pub(super) fn drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+        self.tasks.close();
+    }
+
+    /// Until the last call's outcome is stored.
+    pub(super) async fn wait(&self) {
+        self.tasks.wait().await;
+    }
+
+    pub(super) fn end_all(&self, reason: HangupReason) {
+        for live in lock(&self.live).values() {
+            live.end.send_replace(Some(reason));
+        }
+    }
+
+    /// Runs a session and stores what it came to.
+    fn start(self: &Arc<Self>, order: Start, retries: RetryTable) {
+        let Start { call, config, script, language, leg, campaign } = order;
+        let (end, ended) = watch::channel(None);
+        lock(&self.live).insert(call.clone(), Live { campaign, end });
+        let gone = Gone { places: self.clone(), call: call.clone() };
+        let order = Order { call: call.clone(), config, script, language, leg, end: ended };
+        let (shells, store) = (self.shells.clone(), self.shells.store.clone());
+        self.tasks.spawn(async move {
+            let finished = session::run(shells, order).await;
+            if let Err(error) = store.finish_attempt(&call, &finished, &retries).await {
+                tracing::error!(%call, %error, "the outcome could not be stored");
+            }
+            drop(gone);
+        });
+    }
+
+    fn call_config(&self, language: &str, with_amd: bool) -> Result<CallConfig, String> {
+        let pack = PhrasePack::for_language(language)
+            .ok_or_else(|| format!("there is no phrase pack for the language `{language}`"))?;
+        let mut config = CallConfig::new(self.shells.rate, pack);
+        config.ring_timeout = self.config.call.ring_timeout;
+        config.max_duration = self.config.call.max_duration;
+        config.amd_transcript_wait = self.config.amd.transcript_wait;
+        config.amd = with_amd.then(|| AmdConfig { window: self.config.amd.window, ..AmdConfig::default() });
+        Ok(config)
+    }
+
+    /// The parsed scenario, read again when its file changed.
+    fn scenario(&self, path: &str) -> Result<Arc<Scenario>, String> {
+        let path = PathBuf::from(path);
+        let changed = std::fs::metadata(&path).and_then(|meta| meta.modified()).ok();
+        if let Some((known, scenario)) = lock(&self.scenarios).get(&path)
+            && *known == changed
+            && changed.is_some()
+        {
+            return Ok(scenario.clone());
+        }
+        let scenario =
+            scenario_file::load(&path, &self.config.prompts.dir).map_err(|error| error.to_string())?;
+        lock(&self.scenarios).insert(path, (changed, scenario.clone()));
+        Ok(scenario)
+    }
+
+    fn heard(&self, language: &str) -> Result<(), String> {
+        match &self.shells.asr {
+            Some(asr) if !asr.hears(language) => Err(format!(
+                "the model {} does not understand `{language}`; get one that does: {}",
+                self.config.asr.model,
+                models::suggestion(language)
+            )),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    fn prepare(
+        &self,
+        scenario: &Arc<Scenario>,
+        language: Option<&str>,
+        with_amd: bool,
+    ) -> Result<Prepared, String> {
+        let language: Arc<str> = language.unwrap_or(&scenario.language).into();
+        self.heard(&language)?;
+        Ok(Prepared { config: self.call_config(&language, with_amd)?, language })
+    }
+}
+
+struct Prepared {
+    config: CallConfig,
+    language: Arc<str>,
+}
+
+struct Start {
+    call: CallId,
+    config: CallConfig,
+    script: ScenarioRun,
+    language: Arc<str>,
+    leg: Leg,
+    campaign: Option<i64>,
+}
+
+/// Forgets the call when its task ends, however it ends.
+struct Gone {
+    places: Arc<Places>,
+    call: CallId,
+}
+
+impl Drop for Gone {
+    fn drop(&mut self) {
+        lock(&self.places.live).remove(&self.call);
+    }
+}
+
+/// The dialer's view: cloning it copies a pointer.
+#[derive(Clone)]
+pub(super) struct Placer(pub(super) Arc<Places>);
+
+impl PlaceCall for Placer {
+    fn ready(&self) -> Result<(), NotReady> {
+        let places = &self.0;
+        if places.draining.load(Ordering::Relaxed) {
+            return Err(NotReady("the service is stopping".to_owned()));
+        }
+        if !places.switch_ready.load(Ordering::Relaxed) {
+            return Err(NotReady(format!("FreeSWITCH at {} is not connected", places.config.switch.esl)));
+        }
+        let waiting = places.shells.asr.as_ref().map_or(0, crate::asr::AsrHandle::depth);
+        if waiting * 2 > places.config.asr.queue_length {
+            return Err(NotReady(format!("the recogniser is behind: {waiting} segments wait")));
+        }
+        Ok(())
+    }
+
+    fn place(&self, spec: CallSpec) -> Result<(), PlaceError> {
+        let places = &self.0;
+        if spec.caller_id.is_empty() {
+            let message = "switch.caller_id is not set: give the number to show to those you call";
+            return Err(PlaceError::Campaign(message.to_owned()));
+        }
+        let scenario = places.scenario(&spec.scenario).map_err(PlaceError::Campaign)?;
+        let prepared =
+            places.prepare(&scenario, spec.language.as_deref(), true).map_err(PlaceError::Campaign)?;
+        let script = ScenarioRun::new(scenario, &spec.variables)
+            .map_err(|error| PlaceError::Contact(error.to_string()))?;
+        let originate = Originate {
+            dial_string: spec.dial_string,
+            caller_id: spec.caller_id,
+            caller_name: None,
+            ring_timeout: places.config.call.ring_timeout,
+            park_timeout: places.config.call.max_duration + DEAD_MAN,
+            stream_url: String::new(),
+            variables: Vec::new(),
+        };
+        let start = Start {
+            call: spec.call,
+            config: prepared.config,
+            script,
+            language: prepared.language,
+            leg: Leg::Originate(originate),
+            campaign: spec.campaign,
+        };
+        places.start(start, spec.retries);
+        Ok(())
+    }
+
+    fn is_live(&self, call: &CallId) -> bool {
+        self.0.is_known(call)
+    }
+
+    fn end_campaign_calls(&self, campaign: i64, reason: HangupReason) {
+        for live in lock(&self.0.live).values().filter(|live| live.campaign == Some(campaign)) {
+            live.end.send_replace(Some(reason));
+        }
+    }
+}
+
+/// Takes over the channels that the dialplan parks for us.
+pub(super) async fn adopt(
+    mut adopted: mpsc::Receiver<Adopted>,
+    places: Arc<Places>,
+    store: Store,
+    shutdown: CancellationToken,
+) {
+    loop {
+        let channel = tokio::select! {
+            () = shutdown.cancelled() => return,
+            channel = adopted.recv() => match channel {
+                Some(channel) => channel,
+                None => return,
+            },
+        };
+        let call = channel.call.clone();
+        if let Err(error) = adopt_one(&places, &store, channel).await {
+            tracing::error!(%call, error, "a parked call could not be taken over");
+            let cause = sidetone_core::call::HangupCause::new("NORMAL_TEMPORARY_FAILURE");
+            let hang_up = crate::switch::SwitchCommand::HangUp { cause };
+            places.shells.switch.send(&call, hang_up).ok();
+        }
+    }
+}
+
+async fn adopt_one(places: &Arc<Places>, store: &Store, channel: Adopted) -> Result<(), String> {
+    if places.is_known(&channel.call) || places.draining.load(Ordering::Relaxed) {
+        return Ok(());
+    }
+    let scenario = places.scenario(&channel.scenario)?;
+    let prepared = places.prepare(&scenario, None, false)?;
+    let variables = channel
+        .variables
+        .into_iter()
+        .filter_map(|(name, value)| Some((name.strip_prefix("sidetone_")?.to_owned(), value)))
+        .collect();
+    let script = ScenarioRun::new(scenario, &variables).map_err(|error| error.to_string())?;
+    let attempt = AdHoc {
+        call: Some(channel.call.clone()),
+        origin: Origin::Adopted,
+        instance: places.instance().to_owned(),
+        number: Some(channel.caller).filter(|caller| !caller.is_empty()),
+        dial_string: None,
+        scenario: channel.scenario,
+    };
+    let call = store.begin_adhoc_attempt(&attempt, now_ms()).await.map_err(|error| error.to_string())?;
+    let Prepared { config, language } = prepared;
+    let start = Start { call, config, script, language, leg: Leg::Adopted, campaign: None };
+    places.start(start, RetryTable::with_max_attempts(1));
+    Ok(())
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,82 @@
+//! What a running service does on the side.
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    asr::AsrHandle,
+    config::Config,
+    http::Readiness,
+    metrics::Metrics,
+    store::{Store, now_ms},
+};
+
+const BEAT: Duration = Duration::from_secs(1);
+const SWEEP: Duration = Duration::from_secs(3600);
+const DAY_MS: i64 = 24 * 3600 * 1000;
+
+/// Says every second that we live.
+pub(super) async fn heartbeat(store: Store, instance: String, shutdown: CancellationToken) {
+    while !passed(BEAT, &shutdown).await {
+        if let Err(error) = store.heartbeat(&instance, now_ms()).await {
+            tracing::warn!(%error, "the heartbeat could not be written");
+        }
+    }
+}
+
+/// Keeps gauges and readiness true.
+pub(super) async fn watch(
+    store: Store,
+    asr: AsrHandle,
+    metrics: Metrics,
+    readiness: Readiness,
+    shutdown: CancellationToken,
+) {
+    while !passed(BEAT, &shutdown).await {
+        metrics.asr_queue_depth(asr.depth());
+        readiness.set_store(store.check_writable().await.is_ok());
+    }
+}
+
+/// Deletes calls that are older than the configuration keeps them.
+pub(super) async fn sweep_old(store: Store, config: Arc<Config>, shutdown: CancellationToken) {
+    if config.retention.days == 0 {
+        return;
+    }
+    let recordings = super::recording_plan(&config).dir;
+    loop {
+        let before = now_ms() - i64::from(config.retention.days) * DAY_MS;
+        match store.sweep(before).await {
+            Ok(calls) => {
+                for call in &calls {
+                    remove(&recordings.join(format!("{call}.wav"))).await;
+                }
+                if !calls.is_empty() {
+                    tracing::info!(calls = calls.len(), "deleted what retention.days no longer keeps");
+                }
+            }
+            Err(error) => tracing::warn!(%error, "old calls could not be deleted"),
+        }
+        if passed(SWEEP, &shutdown).await {
+            return;
+        }
+    }
+}
+
+async fn remove(file: &Path) {
+    match tokio::fs::remove_file(file).await {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            tracing::warn!(file = %file.display(), %error, "a recording could not be deleted");
+        }
+        Ok(()) | Err(_) => {}
+    }
+}
+
+/// Waits; `true` when the service stops meanwhile.
+async fn passed(time: Duration, shutdown: &CancellationToken) -> bool {
+    tokio::select! {
+        () = shutdown.cancelled() => true,
+        () = tokio::time::sleep(time) => false,
+    }
+}

@@ -1,0 +1,79 @@
+//! The speech model: is it there, does it load, does it keep up?
+
+use std::{
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use super::{finding::Finding, local};
+use crate::{
+    asr::{self, LoadError, Recognizer, Segment},
+    audio,
+    config::Config,
+};
+
+const MODEL: &str = "speech model";
+/// What a verdict is made from.
+const CLIP: Duration = Duration::from_millis(2300);
+/// Above this a verdict comes too late even when nobody else waits.
+const SLOW: Duration = Duration::from_millis(1500);
+
+/// Loads the configured model and has it hear a clip.
+pub(super) async fn examine(config: &Config) -> Finding {
+    let asr = config.asr.clone();
+    let prompt = local::any_prompt(&config.prompts.dir).map(|file| config.prompts.dir.join(file));
+    // Loading and hearing block for a second or two.
+    let tried = tokio::task::spawn_blocking(move || {
+        let began = Instant::now();
+        let model = asr::load(&asr)?;
+        Ok((began.elapsed(), hear(&model, prompt)))
+    });
+    match tried.await {
+        Ok(Ok((loaded, Ok(heard)))) => judge(&config.asr.model, loaded, heard),
+        Ok(Ok((_, Err(error)))) => Finding::failed(MODEL, error, format!("fetch it anew: `{}`", fetch(config))),
+        Ok(Err(error)) => failed(config, &error),
+        Err(error) => Finding::failed(MODEL, error.to_string(), format!("fetch it anew: `{}`", fetch(config))),
+    }
+}
+
+/// The second time counts: the first one pays for what is allocated once.
+fn hear(model: &Arc<dyn Recognizer>, prompt: Option<PathBuf>) -> Result<Duration, String> {
+    let spoken = prompt.and_then(|file| audio::read(&file).ok()).and_then(|s| s.at_rate(asr::SAMPLE_RATE).ok());
+    let mut pcm = spoken.unwrap_or_default();
+    pcm.resize(usize::try_from(CLIP.as_millis()).unwrap_or(0) * asr::SAMPLE_RATE as usize / 1000, 0);
+    let clip = [Segment { pcm: pcm.into(), voiced: CLIP }];
+    let mut took = Duration::ZERO;
+    for _ in 0..2 {
+        let began = Instant::now();
+        model.recognize("en", &clip).map_err(|error| error.to_string())?;
+        took = began.elapsed();
+    }
+    Ok(took)
+}
+
+fn judge(name: &str, loaded: Duration, heard: Duration) -> Finding {
+    let detail = format!(
+        "{name}: loaded in {} ms, hears {} ms of speech in {} ms",
+        loaded.as_millis(),
+        CLIP.as_millis(),
+        heard.as_millis()
+    );
+    if heard > SLOW {
+        return Finding::failed(MODEL, detail, "too slow for calls: take a smaller model, or build with oneDNN (`make`)");
+    }
+    Finding::ok(MODEL, detail)
+}
+
+fn failed(config: &Config, error: &LoadError) -> Finding {
+    let todo = match error {
+        LoadError::NotBuilt => "build with the feature `whisper` (it is on by default)".to_owned(),
+        LoadError::Threads(_) => "allow this user more threads".to_owned(),
+        _ => format!("`{}`, or set asr.model to a folder that holds one", fetch(config)),
+    };
+    Finding::failed(MODEL, error.to_string(), todo)
+}
+
+fn fetch(config: &Config) -> String {
+    format!("sidetone models get {}", config.asr.model)
+}
