@@ -1,12 +1,15 @@
 //! Scenario files: reading, and the check that every prompt is there.
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use sidetone_core::{
-    scenario::{Scenario, ScenarioError},
+    scenario::{PromptFile, Scenario, ScenarioError},
     yaml::{Finding, Severity},
 };
 
@@ -28,14 +31,25 @@ pub fn load(path: &Path, prompts_dir: &Path) -> Result<Arc<Scenario>, LoadError>
     let text =
         std::fs::read_to_string(path).map_err(|source| LoadError::Read { path: path.to_owned(), source })?;
     let file = path.display().to_string();
-    let scenario = Scenario::parse(&text, &file)?;
-    let findings = missing_prompts(&scenario, prompts_dir);
-    if findings.is_empty() { Ok(Arc::new(scenario)) } else { Err(ScenarioError { file, findings }.into()) }
+    match Scenario::parse(&text, &file) {
+        Ok(scenario) => {
+            let findings = missing_prompts(&scenario.prompt_files(), prompts_dir);
+            if findings.is_empty() {
+                return Ok(Arc::new(scenario));
+            }
+            Err(ScenarioError { file, findings, prompts: Vec::new() }.into())
+        }
+        Err(mut error) => {
+            error.findings.extend(missing_prompts(&error.prompts, prompts_dir));
+            error.findings.sort_by_key(|finding| finding.place);
+            Err(error.into())
+        }
+    }
 }
 
 /// One finding for each prompt file that is not there, or empty.
 #[must_use]
-pub fn missing_prompts(scenario: &Scenario, prompts_dir: &Path) -> Vec<Finding> {
+pub fn missing_prompts(files: &[PromptFile], prompts_dir: &Path) -> Vec<Finding> {
     let wrong = |file: &Path| match std::fs::metadata(file) {
         Ok(meta) if !meta.is_file() => Some("is no file".to_owned()),
         Ok(meta) if meta.len() == 0 => Some("is empty".to_owned()),
@@ -43,8 +57,8 @@ pub fn missing_prompts(scenario: &Scenario, prompts_dir: &Path) -> Vec<Finding> 
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Some("does not exist".to_owned()),
         Err(error) => Some(format!("cannot be read: {error}")),
     };
-    let files = scenario.prompt_files().into_iter();
     files
+        .iter()
         .filter_map(|file| {
             let path = prompts_dir.join(&file.prompt.file);
             let message = format!(

@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use serde_json::json;
 use sidetone_core::{
     scenario::{Scenario, mermaid},
-    yaml::Finding,
+    yaml::{Finding, Severity},
 };
 
 use super::{Context, exit};
@@ -82,12 +82,15 @@ fn check_file(path: &Path, prompts_dir: &Path) -> anyhow::Result<Checked> {
     let file = path.display().to_string();
     Ok(match Scenario::parse(&text, &file) {
         Ok(scenario) => {
-            let (errors, warnings) = (missing_prompts(&scenario, prompts_dir), scenario.warnings().to_vec());
+            let errors = missing_prompts(&scenario.prompt_files(), prompts_dir);
+            let warnings = scenario.warnings().to_vec();
             Checked { file, scenario: Some(scenario), errors, warnings }
         }
         Err(error) => {
-            let is_error = |finding: &Finding| finding.severity == sidetone_core::yaml::Severity::Error;
-            let (errors, warnings) = error.findings.into_iter().partition(is_error);
+            let missing = missing_prompts(&error.prompts, prompts_dir);
+            let all = error.findings.into_iter().chain(missing);
+            let (mut errors, warnings): (Vec<_>, Vec<_>) = all.partition(|f| f.severity == Severity::Error);
+            errors.sort_by_key(|finding| finding.place);
             Checked { file, scenario: None, errors, warnings }
         }
     })

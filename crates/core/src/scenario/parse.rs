@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::{MachineAction, Scenario, Step, StepId, Variable, check};
+use super::{MachineAction, PromptFile, Scenario, Step, StepId, Variable, check};
 use crate::{
     amd::Verdict,
     text::PhrasePack,
@@ -15,6 +15,8 @@ use crate::{
 pub struct ScenarioError {
     pub file: String,
     pub findings: Vec<Finding>,
+    /// The files it would play so far as it could be read, for whoever can see whether they are there.
+    pub prompts: Vec<PromptFile>,
 }
 
 impl ScenarioError {
@@ -31,7 +33,7 @@ impl Scenario {
     /// # Errors
     /// All mistakes of the file, each with line, key and what would be right.
     pub fn parse(yaml: &str, file_name: &str) -> Result<Self, ScenarioError> {
-        let fail = |findings| ScenarioError { file: file_name.to_owned(), findings };
+        let fail = |findings| ScenarioError { file: file_name.to_owned(), findings, prompts: Vec::new() };
         let node = Node::parse(yaml).map_err(|finding| fail(vec![finding]))?;
         let findings = Findings::default();
         let scenario = Reader::new(&findings).scenario(&At::root(&node));
@@ -39,7 +41,8 @@ impl Scenario {
         let findings = findings.into_sorted();
         match scenario {
             Some(scenario) if !failed => Ok(Self { warnings: findings, ..scenario }),
-            Some(_) | None => Err(fail(findings)),
+            Some(scenario) => Err(ScenarioError { prompts: scenario.prompt_files(), ..fail(findings) }),
+            None => Err(fail(findings)),
         }
     }
 }
@@ -86,6 +89,8 @@ impl<'f> Reader<'f> {
         }
     }
 
+    /// A whole scenario also where findings were made: what could not be read stands as a hang-up, so that one
+    /// look finds everything.
     fn scenario(mut self, root: &At<'_>) -> Option<Scenario> {
         let findings = self.findings;
         let fields = root.fields(TOP, findings);
@@ -105,7 +110,7 @@ impl<'f> Reader<'f> {
             findings.error(at, "has no step");
         }
         self.step_names = entries.iter().map(|(key, _)| key.name.clone()).collect();
-        let steps: Vec<Option<Step>> = entries.iter().map(|(key, at)| self.step(key, at)).collect();
+        let steps: Vec<Step> = entries.iter().map(|(key, at)| self.step(key, at)).collect();
         let start = match fields.get("start") {
             Some(at) => self.target(&at),
             None => (!steps.is_empty()).then_some(StepId(0)),
@@ -114,14 +119,16 @@ impl<'f> Reader<'f> {
         let max_visits =
             fields.get("max_visits").and_then(|at| at.whole(findings, 1000)).unwrap_or(10).max(1);
         self.unused_intents(&declared);
-        let steps: Vec<Step> = steps.into_iter().collect::<Option<_>>()?;
+        if steps.is_empty() {
+            return None;
+        }
         let scenario = Scenario {
-            name: name?,
+            name: name.unwrap_or_default(),
             description,
-            language: language?,
+            language: language.unwrap_or_default(),
             variables: self.variables,
             steps,
-            start: start?,
+            start: start.unwrap_or(StepId(0)),
             machine,
             max_visits,
             warnings: Vec::new(),

@@ -8,7 +8,7 @@ use super::{
 use crate::{
     call::{Digit, Disposition},
     text::PhraseSet,
-    yaml::{At, Key, Kind, Severity, suggestion},
+    yaml::{At, Fields, Key, Kind, Severity, suggestion},
 };
 
 const STEP: &[&str] = &["play", "barge_in", "listen", "goto", "transfer", "hang_up"];
@@ -22,31 +22,34 @@ const DISPOSITIONS: [(&str, Disposition); 5] = [
 ];
 
 impl Reader<'_> {
-    pub(super) fn step(&self, key: &Key, at: &At<'_>) -> Option<Step> {
+    pub(super) fn step(&self, key: &Key, at: &At<'_>) -> Step {
         let fields = at.fields(STEP, self.findings);
         let prompts = fields.get("play").map(|at| self.prompts(&at)).unwrap_or_default();
         let ways = ["listen", "goto", "transfer", "hang_up"];
         let given: Vec<At<'_>> = ways.iter().filter_map(|way| fields.get(way)).collect();
-        let [way] = given.as_slice() else {
-            if matches!(at.node.kind, Kind::Map(_)) && !(given.is_empty() && fields.strange) {
-                let message = if given.is_empty() {
-                    "does not say what comes next: add one of listen, goto, transfer, hang_up"
-                } else {
-                    "goes several ways: keep one of listen, goto, transfer, hang_up"
-                };
-                self.findings.push(Severity::Error, key.place, at.path.clone(), message.to_owned());
+        self.one_way(key, at, &fields, given.len());
+        let next = given.first().and_then(|way| {
+            match ways.iter().position(|name| way.path.ends_with(&format!(".{name}"))) {
+                Some(0) => self.listen(way).map(|listen| Next::Listen(Box::new(listen))),
+                Some(1) => self.target(way).map(Next::Goto),
+                Some(2) => self.transfer(way).map(Next::Transfer),
+                Some(_) | None => self.hang_up(way, &key.name).map(Next::HangUp),
             }
-            return None;
-        };
-        let next = match ways.iter().position(|name| way.path.ends_with(&format!(".{name}"))) {
-            Some(0) => self.listen(way).map(|listen| Next::Listen(Box::new(listen))),
-            Some(1) => self.target(way).map(Next::Goto),
-            Some(2) => self.transfer(way).map(Next::Transfer),
-            Some(_) | None => self.hang_up(way, &key.name).map(Next::HangUp),
-        };
+        });
         let goes_on = matches!(next, Some(Next::Listen(_) | Next::Goto(_)));
         let barge_in = fields.get("barge_in").and_then(|at| at.boolean(self.findings)).unwrap_or(goes_on);
-        Some(Step { name: key.name.clone(), place: key.place, prompts, barge_in, next: next? })
+        let next = next.unwrap_or(Next::HangUp(End { outcome: key.name.clone(), disposition: None }));
+        Step { name: key.name.clone(), place: key.place, prompts, barge_in, next }
+    }
+
+    fn one_way(&self, key: &Key, at: &At<'_>, fields: &Fields<'_>, ways: usize) {
+        let message = match ways {
+            0 if fields.strange || !matches!(at.node.kind, Kind::Map(_)) => return,
+            0 => "does not say what comes next: add one of listen, goto, transfer, hang_up",
+            1 => return,
+            _ => "goes several ways: keep one of listen, goto, transfer, hang_up",
+        };
+        self.findings.push(Severity::Error, key.place, at.path.clone(), message.to_owned());
     }
 
     fn prompts(&self, at: &At<'_>) -> Vec<PromptTemplate> {
@@ -61,7 +64,9 @@ impl Reader<'_> {
         let text_at = text_at?;
         let text = self.template(&text_at)?;
         let file_at = fields.get("file")?;
-        for name in file.variables().filter(|name| !self.variables.contains_key(*name)) {
+        let unknown: Vec<&str> =
+            file.variables().filter(|name| !self.variables.contains_key(*name)).collect();
+        for name in &unknown {
             let known = suggestion(name, self.variables.keys().map(String::as_str));
             let message = format!("`{{{name}}}` has no list of values; add it under `variables`{known}");
             self.findings.error(&file_at, message);
@@ -72,10 +77,15 @@ impl Reader<'_> {
             self.findings.warning(&text_at, message);
         }
         let shown = file.to_string();
-        if let Some(wrong) = wrong_path(&shown) {
+        let wrong = wrong_path(&shown);
+        if let Some(wrong) = wrong {
             self.findings.error(&file_at, format!("`{shown}` {wrong}"));
         }
-        Some(PromptTemplate { file, text, place: file_at.node.place })
+        if wrong.is_some() || !unknown.is_empty() {
+            return None;
+        }
+        let place = file_at.node.place;
+        Some(PromptTemplate { file, text, place })
     }
 
     fn template(&self, at: &At<'_>) -> Option<Template> {

@@ -328,12 +328,8 @@ fn mistakes_name_line_column_key_and_remedy() {
             "t:4:3: steps.a: does not say what comes next: add one of listen, goto, transfer, hang_up",
         ),
         (
-            "  a: {goto: a, hang_up: }",
+            "  a: {transfer: x, hang_up: }",
             "t:4:3: steps.a: goes several ways: keep one of listen, goto, transfer, hang_up",
-        ),
-        (
-            "  a: {goto: bee}\n  bees: {hang_up: }",
-            "t:4:13: steps.a.goto: there is no step `bee`; did you mean `bees`?",
         ),
         ("  a: {goto: a}", "t:4:3: steps.a: comes back to itself without ever listening or hanging up"),
         ("  a: {hang_up: }\n  b: {hang_up: }", "t:5:3: steps.b: nothing leads to this step"),
@@ -420,6 +416,20 @@ fn mistakes_name_line_column_key_and_remedy() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn a_missing_target_hides_neither_unreachable_steps_nor_prompts() {
+    let yaml = format!("{HEAD}  a: {{play: {{file: no.wav, text: X}}, goto: bee}}\n  bees: {{hang_up: }}\n");
+    let error = Scenario::parse(&yaml, "t").unwrap_err();
+    assert_eq!(
+        error.lines(),
+        [
+            "t:4:44: steps.a.goto: there is no step `bee`; did you mean `bees`?",
+            "t:5:3: steps.bees: nothing leads to this step",
+        ]
+    );
+    assert_eq!(error.prompts.iter().map(|file| file.prompt.file.as_str()).collect::<Vec<_>>(), ["no.wav"]);
 }
 
 #[test]
