@@ -6,6 +6,8 @@
 #[cfg(test)]
 mod tests;
 
+use std::io::IsTerminal;
+
 use tracing_subscriber::{EnvFilter, filter::Directive, fmt, prelude::*};
 
 use crate::config::{Log, LogFormat};
@@ -25,7 +27,10 @@ pub enum LoggingError {
 pub fn init(config: &Log) -> Result<(), LoggingError> {
     let registry = tracing_subscriber::registry().with(filter(&config.level)?);
     let started = match config.format {
-        LogFormat::Text => registry.with(fmt::layer().with_writer(std::io::stderr)).try_init(),
+        LogFormat::Text => {
+            let colours = std::io::stderr().is_terminal();
+            registry.with(fmt::layer().with_ansi(colours).with_writer(std::io::stderr)).try_init()
+        }
         LogFormat::Json => registry
             .with(
                 fmt::layer().json().flatten_event(true).with_current_span(true).with_writer(std::io::stderr),
@@ -45,10 +50,10 @@ pub fn mask_number(number: &str) -> String {
     chars.iter().enumerate().map(|(i, &c)| if i < head || i >= tail { c } else { '*' }).collect()
 }
 
-/// The switch's client logs what it sends at debug, and that holds numbers and stream tokens: never below warn,
-/// whatever was asked for.
+/// The switch's client logs what it sends at debug, and that holds numbers and stream tokens: errors only, whatever
+/// was asked for. What matters of its warnings, the adapter says itself.
 fn filter(level: &str) -> Result<EnvFilter, LoggingError> {
     let refused = || LoggingError::Level { level: level.to_owned() };
-    let quiet: Directive = "freeswitch_esl_tokio=warn".parse().map_err(|_| refused())?;
+    let quiet: Directive = "freeswitch_esl_tokio=error".parse().map_err(|_| refused())?;
     Ok(EnvFilter::try_new(level).map_err(|_| refused())?.add_directive(quiet))
 }

@@ -9,7 +9,9 @@ use super::{Context, exit};
 use crate::config::{Config, EXAMPLE};
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  sidetone config example > sidetone.toml\n  sidetone config check sidetone.toml")]
+#[command(
+    after_help = "Example:\n  sidetone config example > sidetone.toml\n  sidetone config check sidetone.toml"
+)]
 pub struct ConfigCommand {
     #[command(subcommand)]
     action: Action,

@@ -235,7 +235,9 @@ impl Watch<'_> {
             SwitchEvent::PlaybackStarted(_) => self.seen.started = true,
             SwitchEvent::PlaybackDone { end, .. } => self.seen.played = Some(end),
             SwitchEvent::StreamFailed { reason, .. } => self.seen.refused = Some(reason),
-            SwitchEvent::CommandFailed { what, reply } => self.seen.refused = Some(format!("{what}: {reply}")),
+            SwitchEvent::CommandFailed { what, reply } => {
+                self.seen.refused = Some(format!("{what}: {reply}"))
+            }
             SwitchEvent::HungUp(cause) => self.seen.ended = Some(cause),
             SwitchEvent::Ringing | SwitchEvent::StreamConnected | SwitchEvent::Dtmf(_) => {}
         }

@@ -21,7 +21,11 @@ const ENOUGH_FILES: u64 = 4096;
 /// The configuration was checked when it was read; this is what only matters once calls are placed.
 pub(super) fn configuration(config: &Config) -> Finding {
     if let Some(fault) = config.check().first() {
-        return Finding::failed(CONFIG, fault.to_string(), "mend it: `sidetone config example` explains every key");
+        return Finding::failed(
+            CONFIG,
+            fault.to_string(),
+            "mend it: `sidetone config example` explains every key",
+        );
     }
     if config.switch.caller_id.is_empty() {
         let todo = "set switch.caller_id to the number to show to those you call";
@@ -70,7 +74,8 @@ pub(super) async fn database(config: &Config) -> Finding {
     match tried.await {
         Ok(()) => Finding::ok(DATABASE, format!("{url}: written in {} ms", began.elapsed().as_millis())),
         Err(error) => {
-            let todo = "see that store.url names a file in a folder that this user can write, on a disk with room";
+            let todo =
+                "see that store.url names a file in a folder that this user can write, on a disk with room";
             Finding::failed(DATABASE, error.to_string(), todo)
         }
     }

@@ -31,15 +31,20 @@ pub(super) async fn examine(config: &Config) -> Finding {
     });
     match tried.await {
         Ok(Ok((loaded, Ok(heard)))) => judge(&config.asr.model, loaded, heard),
-        Ok(Ok((_, Err(error)))) => Finding::failed(MODEL, error, format!("fetch it anew: `{}`", fetch(config))),
+        Ok(Ok((_, Err(error)))) => {
+            Finding::failed(MODEL, error, format!("fetch it anew: `{}`", fetch(config)))
+        }
         Ok(Err(error)) => failed(config, &error),
-        Err(error) => Finding::failed(MODEL, error.to_string(), format!("fetch it anew: `{}`", fetch(config))),
+        Err(error) => {
+            Finding::failed(MODEL, error.to_string(), format!("fetch it anew: `{}`", fetch(config)))
+        }
     }
 }
 
 /// The second time counts: the first one pays for what is allocated once.
 fn hear(model: &Arc<dyn Recognizer>, prompt: Option<PathBuf>) -> Result<Duration, String> {
-    let spoken = prompt.and_then(|file| audio::read(&file).ok()).and_then(|s| s.at_rate(asr::SAMPLE_RATE).ok());
+    let spoken =
+        prompt.and_then(|file| audio::read(&file).ok()).and_then(|s| s.at_rate(asr::SAMPLE_RATE).ok());
     let mut pcm = spoken.unwrap_or_default();
     pcm.resize(usize::try_from(CLIP.as_millis()).unwrap_or(0) * asr::SAMPLE_RATE as usize / 1000, 0);
     let clip = [Segment { pcm: pcm.into(), voiced: CLIP }];
@@ -60,7 +65,11 @@ fn judge(name: &str, loaded: Duration, heard: Duration) -> Finding {
         heard.as_millis()
     );
     if heard > SLOW {
-        return Finding::failed(MODEL, detail, "too slow for calls: take a smaller model, or build with oneDNN (`make`)");
+        return Finding::failed(
+            MODEL,
+            detail,
+            "too slow for calls: take a smaller model, or build with oneDNN (`make`)",
+        );
     }
     Finding::ok(MODEL, detail)
 }

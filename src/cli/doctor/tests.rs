@@ -131,7 +131,8 @@ async fn states(far: Far) -> Vec<(State, String)> {
     let base = format!("ws://{}", listener.local_addr().expect("an address"));
     let (registry, stop) = (MediaRegistry::new(), CancellationToken::new());
     let stats = Arc::new(MediaStats::default());
-    let server = tokio::spawn(media::run(listener, registry.clone(), MediaOptions::default(), stats, stop.clone()));
+    let server =
+        tokio::spawn(media::run(listener, registry.clone(), MediaOptions::default(), stats, stop.clone()));
     let call = TestCall::new(&config, DIAL, &base);
     let fake = Fake::new(far);
     let seen = timeout(Duration::from_secs(10), call.run(&fake, &registry)).await.expect("ends by itself");
