@@ -4,8 +4,6 @@ mod readiness;
 #[cfg(test)]
 mod tests;
 
-use std::future::Future;
-
 use axum::{
     Json, Router,
     extract::{Request, State},
@@ -17,6 +15,7 @@ use axum::{
 use serde_json::json;
 use subtle::ConstantTimeEq;
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
 use crate::{config::Secret, metrics::Metrics};
 
@@ -31,16 +30,16 @@ pub struct HttpState {
     pub token: Secret,
 }
 
-/// Serves until `shutdown` resolves, then ends the requests that are being answered.
+/// Serves until `shutdown`, then ends the requests that are being answered.
 ///
 /// # Errors
 /// When the listener fails.
 pub async fn run(
     listener: TcpListener,
     state: HttpState,
-    shutdown: impl Future<Output = ()> + Send + 'static,
+    shutdown: CancellationToken,
 ) -> std::io::Result<()> {
-    axum::serve(listener, router(state)).with_graceful_shutdown(shutdown).await
+    axum::serve(listener, router(state)).with_graceful_shutdown(shutdown.cancelled_owned()).await
 }
 
 /// The pages. `/healthz` alone asks for no token: it says nothing but that the process answers.

@@ -3,9 +3,9 @@ use std::net::SocketAddr;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
-    sync::oneshot,
     task::JoinHandle,
 };
+use tokio_util::sync::CancellationToken;
 
 use super::{HttpState, Readiness, run};
 use crate::{config::Secret, metrics::Metrics};
@@ -13,7 +13,7 @@ use crate::{config::Secret, metrics::Metrics};
 struct Server {
     address: SocketAddr,
     readiness: Readiness,
-    stop: oneshot::Sender<()>,
+    stop: CancellationToken,
     done: JoinHandle<std::io::Result<()>>,
 }
 
@@ -23,10 +23,8 @@ async fn server(token: &str) -> Server {
     let readiness = Readiness::default();
     let metrics = Metrics::new().expect("registers");
     let state = HttpState { metrics, readiness: readiness.clone(), token: Secret::new(token) };
-    let (stop, stopped) = oneshot::channel::<()>();
-    let done = tokio::spawn(run(listener, state, async move {
-        stopped.await.ok();
-    }));
+    let stop = CancellationToken::new();
+    let done = tokio::spawn(run(listener, state, stop.clone()));
     Server { address, readiness, stop, done }
 }
 
@@ -103,7 +101,7 @@ async fn token_guards_everything_but_health() {
 async fn shutdown_ends_it() {
     let server = server("").await;
     assert_eq!(server.get("/healthz", "").await.0, 200);
-    server.stop.send(()).expect("runs");
+    server.stop.cancel();
     server.done.await.expect("no panic").expect("ends well");
     assert!(TcpStream::connect(server.address).await.is_err());
 }
