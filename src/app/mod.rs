@@ -130,7 +130,7 @@ impl Service {
             readiness: readiness.clone(),
             token: config.http.token.clone(),
         };
-        tasks.spawn(http::run(http, state, listeners.clone().cancelled_owned()));
+        tasks.spawn(http::run(http, state, listeners.clone()));
         let asr = engine::start(&config, parts.recognizer).await?;
         readiness.set_model(true);
         let registry = MediaRegistry::new();
