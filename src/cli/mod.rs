@@ -1,10 +1,19 @@
 //! The command line: one file a command.
 
+mod call;
+mod calls;
+mod campaign;
 pub mod config;
 pub mod doctor;
+mod forget;
+mod input;
 pub mod models;
+mod output;
 pub mod scenario;
 pub mod serve;
+mod service;
+pub mod table;
+mod timeline;
 pub mod transcribe;
 
 use std::{path::PathBuf, process::ExitCode, sync::Arc};
@@ -41,6 +50,14 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Call one number and watch the call.
+    Call(call::Call),
+    /// The record of calls.
+    Calls(calls::Calls),
+    /// Make, fill, run and watch campaigns.
+    Campaign(campaign::Campaign),
+    /// Delete what is known of a person.
+    Forget(forget::Forget),
     /// Take calls' audio, decide, place calls: everything but the command line.
     Serve(serve::Serve),
     /// Check, draw and list the prompts of scenario files.
@@ -79,6 +96,10 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     logging::init(&config.log)?;
     let ctx = Context { config: Arc::new(config), json: cli.json };
     match cli.command {
+        Command::Call(command) => command.run(&ctx).await,
+        Command::Calls(command) => command.run(&ctx).await,
+        Command::Campaign(command) => command.run(&ctx).await,
+        Command::Forget(command) => command.run(&ctx).await,
         Command::Serve(command) => command.run(&ctx).await,
         Command::Scenario(command) => command.run(&ctx).await,
         Command::Models(command) => command.run(&ctx).await,

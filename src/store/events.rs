@@ -44,6 +44,8 @@ pub struct EventRecord {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct StoredEvent {
     pub seq: i64,
+    /// Unix milliseconds; as JSON `unix_ms`, since events have an `at_ms` of their own.
+    #[serde(rename = "unix_ms")]
     pub at_ms: i64,
     pub media_ms: Option<i64>,
     #[serde(flatten)]
@@ -231,6 +233,7 @@ impl Writer {
 struct Line<'a> {
     call: &'a CallId,
     seq: i64,
+    #[serde(rename = "unix_ms")]
     at_ms: i64,
     media_ms: Option<i64>,
     #[serde(flatten)]

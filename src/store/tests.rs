@@ -288,18 +288,20 @@ async fn events_come_back_in_order_and_a_repeated_number_is_counted() {
     let url = format!("sqlite:{}", folder.path().join("test.db").display());
     let store = Store::open_with_record(&url, Some(folder.path().join("record"))).await.unwrap();
     let call = CallId::new("c-1").unwrap();
-    assert!(store.try_record_event(record(&call, 1, Event::Ringing)));
+    assert!(store.try_record_event(record(&call, 1, Event::SpeechStarted { at_ms: 7 })));
     store.record_event(record(&call, 2, Event::Answered)).await;
     store.record_event(record(&call, 2, Event::StreamUp)).await;
     store.flush_events().await;
     let events: Vec<_> = store.call_timeline(&call).await.unwrap().into_iter().map(|e| e.event).collect();
-    assert_eq!(events, [Event::Ringing, Event::Answered]);
+    assert_eq!(events, [Event::SpeechStarted { at_ms: 7 }, Event::Answered]);
     assert_eq!(store.events_after(&call, 1).await.unwrap().len(), 1);
     assert_eq!(store.dropped_events(), 1);
     let lines = std::fs::read_to_string(folder.path().join("record/c-1.jsonl")).unwrap();
     assert_eq!(
         lines.lines().next(),
-        Some(r#"{"call":"c-1","seq":1,"at_ms":1700000000001,"media_ms":1,"event":"ringing"}"#)
+        Some(
+            r#"{"call":"c-1","seq":1,"unix_ms":1700000000001,"media_ms":1,"event":"speech_started","at_ms":7}"#
+        )
     );
 }
 
