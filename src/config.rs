@@ -27,6 +27,7 @@ pub struct Config {
     pub amd: Amd,
     pub call: Call,
     pub prompts: Prompts,
+    pub scenarios: Scenarios,
     pub store: Store,
     pub http: Http,
     pub record: Record,
@@ -192,6 +193,19 @@ pub struct Prompts {
 impl Default for Prompts {
     fn default() -> Self {
         Self { dir: PathBuf::from("scenarios/prompts") }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Scenarios {
+    /// Where a scenario given by its bare name is: `DIR/NAME.yaml`.
+    pub dir: PathBuf,
+}
+
+impl Default for Scenarios {
+    fn default() -> Self {
+        Self { dir: PathBuf::from("scenarios") }
     }
 }
 

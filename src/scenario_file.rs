@@ -23,6 +23,13 @@ pub enum LoadError {
     Wrong(#[from] ScenarioError),
 }
 
+/// The file a scenario is named by: a bare name is looked for in `dir`, anything else is a path.
+#[must_use]
+pub fn resolve(name: &str, dir: &Path) -> PathBuf {
+    let is_bare = !name.contains('/') && Path::new(name).extension().is_none();
+    if is_bare { dir.join(name).with_extension("yaml") } else { PathBuf::from(name) }
+}
+
 /// Reads a scenario whose prompts lie under `prompts_dir`.
 ///
 /// # Errors

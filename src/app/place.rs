@@ -124,8 +124,8 @@ impl Places {
     }
 
     /// The parsed scenario, read again when its file changed.
-    fn scenario(&self, path: &str) -> Result<Arc<Scenario>, String> {
-        let path = PathBuf::from(path);
+    fn scenario(&self, name: &str) -> Result<Arc<Scenario>, String> {
+        let path = scenario_file::resolve(name, &self.config.scenarios.dir);
         let changed = std::fs::metadata(&path).and_then(|meta| meta.modified()).ok();
         if let Some((known, scenario)) = lock(&self.scenarios).get(&path)
             && *known == changed

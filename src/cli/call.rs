@@ -24,8 +24,8 @@ const ANSWER_WAIT: Duration = Duration::from_secs(20);
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
-    sidetone call --to +33612345678 --scenario scenarios/lead-qualification-fr.yaml --var name=Alice\n  \
-    sidetone call --dial-string loopback/1000/default --scenario scenarios/appointment-reminder-en.yaml\n\n\
+    sidetone call --to +33612345678 --scenario scenarios/lead-qualification.yaml --var name=Alice\n  \
+    sidetone call --dial-string loopback/1000/default --scenario scenarios/appointment-reminder.yaml\n\n\
     Exit codes: 0 the call was made, 1 it failed, 2 wrong arguments, 3 no `sidetone serve`.")]
 pub struct Call {
     /// The number to call, dialled as `switch.dial_string` says.

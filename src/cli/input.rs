@@ -47,10 +47,11 @@ pub(super) fn e164(text: &str, country: Option<country::Id>) -> Result<String, S
     Ok(number.format().mode(Mode::E164).to_string())
 }
 
-/// A scenario file whose prompts are there: its absolute path, for another process to read, and what it says.
+/// A scenario file (or bare name) whose prompts are there: its absolute path, for another process to read, and what it says.
 pub(super) fn scenario(ctx: &Context, path: &Path) -> Result<(String, Arc<Scenario>), String> {
-    let scenario = scenario_file::load(path, &ctx.config.prompts.dir).map_err(|error| error.to_string())?;
-    let absolute = std::fs::canonicalize(path)
+    let path = scenario_file::resolve(&path.to_string_lossy(), &ctx.config.scenarios.dir);
+    let scenario = scenario_file::load(&path, &ctx.config.prompts.dir).map_err(|error| error.to_string())?;
+    let absolute = std::fs::canonicalize(&path)
         .map_err(|error| format!("{}: cannot be read: {error}", path.display()))?
         .into_os_string()
         .into_string()

@@ -36,7 +36,9 @@ pub mod exit {
 
 #[derive(Debug, Parser)]
 #[command(name = "sidetone", version, about, propagate_version = true)]
-#[command(after_help = "Exit codes: 0 done, 1 failed, 2 wrong arguments or input, 3 something needed is not there.")]
+#[command(
+    after_help = "Exit codes: 0 done, 1 failed, 2 wrong arguments or input, 3 something needed is not there."
+)]
 pub struct Cli {
     /// Configuration file [default: ./sidetone.toml where it exists, else built-in defaults].
     #[arg(long, global = true, value_name = "FILE", env = "SIDETONE_CONFIG")]

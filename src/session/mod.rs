@@ -225,26 +225,25 @@ impl Session {
     }
 
     fn media(&mut self, first: MediaEvent, media: &mut MediaReceiver) {
-        let mut event = Some(first);
-        for _ in 0..BURST {
-            match event.take() {
-                Some(MediaEvent::Frame(frame)) => self.frame(&frame),
-                Some(MediaEvent::Lost(frames)) => {
-                    self.history.gap(frames);
-                    self.recording.gap(frames);
-                    self.input(Input::AudioLost(frames));
-                }
-                Some(MediaEvent::Up) => self.input(Input::StreamUp),
-                Some(MediaEvent::Down(end)) => self.input(Input::StreamDown(end)),
-                Some(MediaEvent::Metadata(_)) => {}
-                None => return,
-            }
+        self.media_event(first);
+        for _ in 1..BURST {
             self.carry_out();
-            event = media.try_recv();
+            let Some(event) = media.try_recv() else { return };
+            self.media_event(event);
         }
-        // What was taken out last has to be heard too.
-        if let Some(MediaEvent::Frame(frame)) = event {
-            self.frame(&frame);
+    }
+
+    fn media_event(&mut self, event: MediaEvent) {
+        match event {
+            MediaEvent::Frame(frame) => self.frame(&frame),
+            MediaEvent::Lost(frames) => {
+                self.history.gap(frames);
+                self.recording.gap(frames);
+                self.input(Input::AudioLost(frames));
+            }
+            MediaEvent::Up => self.input(Input::StreamUp),
+            MediaEvent::Down(end) => self.input(Input::StreamDown(end)),
+            MediaEvent::Metadata(_) => {}
         }
     }
 

@@ -19,7 +19,7 @@ use crate::store::{Campaign as Stored, CampaignCounts, NewCampaign, Store, now_m
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  \
-    sidetone campaign create spring --scenario scenarios/appointment-reminder-en.yaml --max-concurrent 10 --cps 2\n  \
+    sidetone campaign create spring --scenario scenarios/appointment-reminder.yaml --max-concurrent 10 --cps 2\n  \
     sidetone campaign import spring contacts.csv --country FR\n  \
     sidetone campaign run spring\n  \
     sidetone campaign export spring --format csv > spring.csv")]
@@ -63,7 +63,7 @@ struct Name {
 
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Example:\n  sidetone campaign create spring --scenario scenarios/lead-qualification-fr.yaml \
+    after_help = "Example:\n  sidetone campaign create spring --scenario scenarios/lead-qualification.yaml \
     --max-concurrent 20 --cps 5"
 )]
 struct Create {

@@ -32,7 +32,7 @@ const TOGETHER: Duration = Duration::from_millis(60);
 const AFTER_HANGUP: Duration = Duration::from_secs(1);
 /// A `stop` can hang as long as the stream's other side; ours lets go after the idle timeout.
 const STOP_WAIT: Duration = Duration::from_secs(12);
-const LOST: &str = "LOST";
+const LOST: &str = HangupCause::LOST;
 
 /// Both connections, authenticated.
 pub(super) struct Connection {

@@ -278,7 +278,7 @@ async fn after_a_reconnect_the_switch_is_asked_what_it_still_has() {
     let refused = rig.esl.send(&call(), SwitchCommand::HangUp { cause: cause("NORMAL_CLEARING") });
     assert_eq!(refused, Err(SwitchError::NotConnected));
     rig.linked().await;
-    assert_eq!(next(&mut lost).await, SwitchEvent::HungUp(cause("LOST")));
+    assert_eq!(next(&mut lost).await, SwitchEvent::HungUp(cause(HangupCause::LOST)));
     let mut asked = vec![rig.fake.command().await, rig.fake.command().await, rig.fake.command().await];
     asked.sort();
     let expected = [
@@ -345,7 +345,7 @@ async fn a_call_the_switch_does_not_know_is_over() {
     sleep(Duration::from_millis(50)).await;
     rig.fake.reply("uuid_kill", "-ERR No such channel!\n");
     rig.send(SwitchCommand::HangUp { cause: cause("NORMAL_CLEARING") });
-    assert_eq!(next(&mut events).await, SwitchEvent::HungUp(cause("LOST")));
+    assert_eq!(next(&mut events).await, SwitchEvent::HungUp(cause(HangupCause::LOST)));
 }
 
 #[tokio::test]
