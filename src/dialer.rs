@@ -35,6 +35,8 @@ const ASK_AGAIN: Duration = Duration::from_secs(1);
 const AUDIT: Duration = Duration::from_secs(30);
 /// How long a contact waits whose call could not be placed just now.
 const NOT_NOW_MS: i64 = 2_000;
+/// How long a wish waits for the switch before it is refused with the reason.
+const WISH_PATIENCE_MS: i64 = 5_000;
 
 /// The one who places calls: the application in service, a list in tests. Nothing here may block.
 pub trait PlaceCall: Send + Sync + 'static {
@@ -187,7 +189,9 @@ impl Dialer {
     async fn tick(&mut self) -> Result<(), StoreError> {
         let ready = self.ready();
         let mut first_error = Ok(());
-        for wish in self.store.take_wishes(&self.settings.instance, now_ms()).await? {
+        let now = now_ms();
+        let placed_before = if ready.is_ok() { i64::MAX } else { now - WISH_PATIENCE_MS };
+        for wish in self.store.take_wishes(&self.settings.instance, placed_before, now).await? {
             first_error = first_error.and(self.place_wish(wish, &ready).await);
         }
         first_error?;

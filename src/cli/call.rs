@@ -19,13 +19,13 @@ use crate::store::{Attempt, CallWish, Store, StoredEvent, WishAnswer, now_ms};
 
 /// How often the database is looked at.
 const LOOK: Duration = Duration::from_millis(100);
-/// How long `serve` may take to answer a wish.
-const ANSWER_WAIT: Duration = Duration::from_secs(20);
+/// How long `serve` may take to answer a wish: it may still be loading its model.
+const ANSWER_WAIT: Duration = Duration::from_secs(60);
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
-    sidetone call --to +33612345678 --scenario scenarios/lead-qualification.yaml --var name=Alice\n  \
-    sidetone call --dial-string loopback/1000/default --scenario scenarios/appointment-reminder.yaml\n\n\
+    sidetone call --to +33612345678 --scenario scenarios/lead-qualification.yaml\n  \
+    sidetone call --dial-string loopback/1000/default --scenario scenarios/appointment-reminder.yaml --var day=monday\n\n\
     Exit codes: 0 the call was made, 1 it failed, 2 wrong arguments, 3 no `sidetone serve`.")]
 pub struct Call {
     /// The number to call, dialled as `switch.dial_string` says.
@@ -39,6 +39,7 @@ pub struct Call {
     /// What the switch shall dial, as it stands.
     #[arg(long, value_name = "STRING")]
     dial_string: Option<String>,
+    /// What the call says and does.
     #[arg(long, value_name = "FILE")]
     scenario: PathBuf,
     /// A variable of the scenario; may be given several times.
@@ -83,13 +84,15 @@ impl Call {
             Ok(service) => service,
             Err(code) => return Ok(code),
         };
+        let id = store.place_wish(&wish, now_ms()).await?;
         let done = tokio::select! {
-            done = watch(ctx, &store, &service, &wish) => done,
+            done = watch(ctx, &store, &service, id) => done,
             _ = tokio::signal::ctrl_c() => {
                 note("Not watched any more; a call that was placed goes on while the service runs.");
                 Ok(ExitCode::from(exit::FAILED))
             }
         };
+        store.withdraw_wish(id, now_ms()).await?;
         service.end().await?;
         done
     }
@@ -110,19 +113,18 @@ impl Call {
     }
 }
 
-async fn watch(ctx: &Context, store: &Store, service: &Service, wish: &CallWish) -> anyhow::Result<ExitCode> {
-    let id = store.place_wish(wish, now_ms()).await?;
-    let call = match answer(store, id).await? {
+async fn watch(ctx: &Context, store: &Store, service: &Service, id: i64) -> anyhow::Result<ExitCode> {
+    let call = match answer(store, service, id).await? {
         WishAnswer::Call(call) => call,
         WishAnswer::Refused(reason) => {
-            note(format_args!("sidetone: the call was not placed: {reason}"));
+            note(format_args!("error: the call was not placed: {reason}"));
             return Ok(ExitCode::from(exit::FAILED));
         }
         WishAnswer::Waiting => return Ok(no_serve()),
     };
     let Some(report) = follow(ctx, store, service, &call).await? else { return Ok(no_serve()) };
     if let WishAnswer::Refused(reason) = store.wish_answer(id).await? {
-        note(format_args!("sidetone: the call was not placed: {reason}"));
+        note(format_args!("error: the call was not placed: {reason}"));
     }
     let failed = matches!(report.call.disposition, Some(Disposition::Failed | Disposition::Lost) | None);
     if ctx.json {
@@ -133,11 +135,12 @@ async fn watch(ctx: &Context, store: &Store, service: &Service, wish: &CallWish)
     Ok(ExitCode::from(if failed { exit::FAILED } else { exit::OK }))
 }
 
-async fn answer(store: &Store, id: i64) -> anyhow::Result<WishAnswer> {
+async fn answer(store: &Store, service: &Service, id: i64) -> anyhow::Result<WishAnswer> {
     let deadline = tokio::time::Instant::now() + ANSWER_WAIT;
     loop {
         let answer = store.wish_answer(id).await?;
-        if answer != WishAnswer::Waiting || tokio::time::Instant::now() > deadline {
+        let over = tokio::time::Instant::now() > deadline || !service.lives(store).await?;
+        if answer != WishAnswer::Waiting || over {
             return Ok(answer);
         }
         tokio::time::sleep(LOOK).await;

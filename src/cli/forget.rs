@@ -69,7 +69,7 @@ impl Forget {
             say(format_args!("the number {listed} on the do-not-call list"))?;
         }
         if report.live_calls > 0 {
-            note("sidetone: a call to this number has not ended: forget it again afterwards");
+            note("error: a call to this number has not ended: forget it again afterwards");
             return Ok(ExitCode::from(exit::FAILED));
         }
         Ok(ExitCode::SUCCESS)

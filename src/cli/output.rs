@@ -30,13 +30,13 @@ pub(super) fn note(line: impl std::fmt::Display) {
 
 /// The arguments or an input are wrong.
 pub(super) fn usage(line: impl std::fmt::Display) -> ExitCode {
-    note(format_args!("sidetone: {line}"));
+    note(format_args!("error: {line}"));
     ExitCode::from(exit::USAGE)
 }
 
 /// Something it needs is not there.
 pub(super) fn unavailable(line: impl std::fmt::Display) -> ExitCode {
-    note(format_args!("sidetone: {line}"));
+    note(format_args!("error: {line}"));
     ExitCode::from(exit::UNAVAILABLE)
 }
 

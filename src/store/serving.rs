@@ -12,8 +12,8 @@ use super::{AdHoc, Origin, Store, StoreError, WriteTx, attempts::insert_adhoc, p
 pub const HEARTBEAT_DEAD_MS: i64 = 5_000;
 
 /// A wish older than this is not carried out any more: nobody wants to be called by what was asked an hour ago of
-/// a `serve` that then died.
-const WISH_STALE_MS: i64 = 15_000;
+/// a `serve` that then died. Long enough for one that still loads its model.
+const WISH_STALE_MS: i64 = 60_000;
 
 /// A `serve` that lives.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -172,19 +172,25 @@ impl Store {
         })
     }
 
-    /// Takes every wish that waits: each becomes an attempt in the same transaction. Those too old, or to a number
-    /// on a do-not-call list, are refused here and not returned.
+    /// Takes every wish that waits since before `placed_before_ms`: each becomes an attempt in the same transaction.
+    /// Those too old, or to a number on a do-not-call list, are refused here and not returned.
     ///
     /// # Errors
     /// The database's; then none was taken.
-    pub async fn take_wishes(&self, instance: &str, now_ms: i64) -> Result<Vec<TakenWish>, StoreError> {
-        const WAITING: &str = "select id, body, placed_ms from wishes where taken_ms is null order by id";
-        if sqlx::query(WAITING).fetch_optional(self.pool()).await?.is_none() {
+    pub async fn take_wishes(
+        &self,
+        instance: &str,
+        placed_before_ms: i64,
+        now_ms: i64,
+    ) -> Result<Vec<TakenWish>, StoreError> {
+        const WAITING: &str = "select id, body, placed_ms from wishes \
+                               where taken_ms is null and placed_ms < $1 order by id";
+        if sqlx::query(WAITING).bind(placed_before_ms).fetch_optional(self.pool()).await?.is_none() {
             return Ok(Vec::new());
         }
         let mut taken = Vec::new();
         let mut tx = self.write().await?;
-        for row in sqlx::query(WAITING).fetch_all(&mut *tx.tx).await? {
+        for row in sqlx::query(WAITING).bind(placed_before_ms).fetch_all(&mut *tx.tx).await? {
             let id: i64 = row.try_get("id")?;
             let body: String = row.try_get("body")?;
             let wish: Result<CallWish, _> = serde_json::from_str(&body);
@@ -214,6 +220,22 @@ impl Store {
         }
         tx.commit().await?;
         Ok(taken)
+    }
+
+    /// Takes a wish back that nobody has taken yet.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn withdraw_wish(&self, id: i64, now_ms: i64) -> Result<(), StoreError> {
+        let mut tx = self.write().await?;
+        sqlx::query(
+            "update wishes set taken_ms = $1, error = 'withdrawn' where id = $2 and taken_ms is null",
+        )
+        .bind(now_ms)
+        .bind(id)
+        .execute(&mut *tx.tx)
+        .await?;
+        tx.commit().await
     }
 
     /// Refuses a wish that was taken: its call could not be placed.

@@ -68,7 +68,7 @@ async fn campaigns_are_made_found_and_controlled() {
     let made = campaign(&store, "spring", 0).await;
     assert_eq!((made.state, made.cps, made.max_concurrent), (CampaignState::Draft, 2.5, 5));
     assert_eq!(made.caller_id.as_deref(), Some("+33100000000"));
-    assert_eq!(store.campaigns().await.unwrap(), [made.clone()]);
+    assert_eq!(store.campaigns().await.unwrap(), std::slice::from_ref(&made));
     assert_eq!(store.campaign_by_id(made.id).await.unwrap(), Some(made));
 
     let unknown = store.campaign("sprnig").await.unwrap_err();
@@ -375,13 +375,17 @@ async fn a_wish_becomes_one_call_and_a_stale_or_suppressed_one_none() {
     store.suppress("+33600000001", "asked", NOW).await.unwrap();
     let id = store.place_wish(&wish(None), NOW).await.unwrap();
     let barred = store.place_wish(&wish(Some("+33600000001")), NOW).await.unwrap();
-    let stale = store.place_wish(&wish(None), NOW - 60_000).await.unwrap();
+    let stale = store.place_wish(&wish(None), NOW - 61_000).await.unwrap();
     assert_eq!(store.wish_answer(id).await.unwrap(), WishAnswer::Waiting);
 
-    let taken = store.take_wishes("one", NOW + 100).await.unwrap();
+    let withdrawn = store.place_wish(&wish(None), NOW).await.unwrap();
+    store.withdraw_wish(withdrawn, NOW).await.unwrap();
+    assert_eq!(store.take_wishes("one", NOW - 61_000, NOW).await.unwrap(), [], "too young");
+
+    let taken = store.take_wishes("one", i64::MAX, NOW + 100).await.unwrap();
     assert_eq!(taken.len(), 1);
     assert_eq!(taken[0].wish, wish(None));
-    assert_eq!(store.take_wishes("one", NOW + 100).await.unwrap(), []);
+    assert_eq!(store.take_wishes("one", i64::MAX, NOW + 100).await.unwrap(), []);
     assert_eq!(store.wish_answer(id).await.unwrap(), WishAnswer::Call(taken[0].call.clone()));
     assert_eq!(store.attempt(taken[0].call.as_str()).await.unwrap().origin, Origin::Call);
     for (id, words) in [(barred, "do-not-call"), (stale, "in time")] {

@@ -69,6 +69,7 @@ struct Name {
 struct Create {
     /// What it is called.
     name: String,
+    /// What each call says and does.
     #[arg(long, value_name = "FILE")]
     scenario: PathBuf,
     /// Calls at once.

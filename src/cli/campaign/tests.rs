@@ -116,12 +116,16 @@ impl Desk {
         let line = line.replace('@', &self.folder.path().display().to_string());
         let cli = Cli::try_parse_from(std::iter::once("sidetone").chain(line.split(' '))).unwrap();
         let ctx = Context { json: cli.json, ..self.ctx.clone() };
-        let code = match cli.command {
-            Command::Call(command) => command.run(&ctx).await,
-            Command::Calls(command) => command.run(&ctx).await,
-            Command::Campaign(command) => command.run(&ctx).await,
-            Command::Forget(command) => command.run(&ctx).await,
-            other => panic!("{other:?} is not tested here"),
+        let code = if let Command::Call(command) = cli.command {
+            command.run(&ctx).await
+        } else if let Command::Calls(command) = cli.command {
+            command.run(&ctx).await
+        } else if let Command::Campaign(command) = cli.command {
+            command.run(&ctx).await
+        } else if let Command::Forget(command) = cli.command {
+            command.run(&ctx).await
+        } else {
+            panic!("{line} is not tested here")
         };
         let code = code.unwrap();
         (0..=u8::MAX).find(|n| std::process::ExitCode::from(*n) == code).unwrap()

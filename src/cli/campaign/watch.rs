@@ -124,7 +124,7 @@ async fn report(ctx: &Context, store: &Store, name: &str, end: End) -> anyhow::R
         End::Paused => {
             let reason = campaign.note.as_deref().unwrap_or("somebody paused it");
             note(format_args!(
-                "sidetone: campaign `{name}` is paused: {reason}; go on with: sidetone campaign resume {name}"
+                "error: campaign `{name}` is paused: {reason}; go on with: sidetone campaign resume {name}"
             ));
             return Ok(ExitCode::from(exit::FAILED));
         }
