@@ -316,3 +316,13 @@ fn a_lost_stretch_ends_a_beep() {
     let ended = detector.gap(10).expect("the beep's end");
     assert!(ended.ended && ended.until <= Duration::from_millis(820), "{ended:?}");
 }
+
+#[test]
+fn two_lines_of_ringing_may_be_a_little_off() {
+    for off in [0.99, 0.995, 1.005, 1.01] {
+        let ring = Line::narrow().tone(&[440.0 * off, 480.0 * off], 2000).quiet(500);
+        assert_eq!(ring.tones(), [Tone::Ringback], "{off}");
+    }
+    // Two notes of a piano, a fourth apart.
+    assert_eq!(Line::narrow().tone(&[466.2, 622.3], 500).tones(), []);
+}

@@ -1,6 +1,6 @@
 //! From frames to bursts: one pitch, held steady.
 
-use std::time::Duration;
+use std::{f32::consts::TAU, sync::LazyLock, time::Duration};
 
 use crate::{
     frame::{FRAME, Frame},
@@ -214,7 +214,7 @@ impl Tracker {
             return self.end_pair(heard);
         }
         self.low.frames += 1;
-        if self.low.frames % LOW_FRAMES == 0 {
+        if self.low.frames.is_multiple_of(LOW_FRAMES) {
             let began = start.saturating_sub(FRAME * (LOW_FRAMES - 1));
             match (fine_lines(&self.recent, self.at), &mut self.low.pair) {
                 (Some((a, b)), Some(pair)) if same_pair(pair.pitch, a, b) => pair.end = self.now,
@@ -329,20 +329,16 @@ fn strongest_line(power: &[f32; BINS]) -> Line {
 /// The two lines from 330 to 680 Hz that hold nearly all the power of the last 100 ms and are alike in level;
 /// `None` for one line, and for anything else.
 fn fine_lines(recent: &[f32; FINE], at: usize) -> Option<(f32, f32)> {
-    const FIRST: usize = 33;
-    const COUNT: usize = 36;
     let mut windowed = [0.0f32; FINE];
     let mut energy = 0.0f32;
-    for (i, to) in windowed.iter_mut().enumerate() {
-        let hann = 0.5 - 0.5 * (std::f32::consts::TAU * i as f32 / FINE as f32).cos();
+    for (i, (to, hann)) in windowed.iter_mut().zip(HANN.iter()).enumerate() {
         *to = hann * recent[(at + i) % FINE];
         energy += *to * *to;
     }
-    let power: [f32; COUNT] = std::array::from_fn(|i| goertzel(&windowed, (FIRST + i) as f32 * 10.0));
-    let local =
-        |i: usize| (i == 0 || power[i] >= power[i - 1]) && (i + 1 == COUNT || power[i] > power[i + 1]);
+    let power = goertzel_bank(&windowed);
+    let local = |i: usize| (i == 0 || power[i] >= power[i - 1]) && (i + 1 == BANK || power[i] > power[i + 1]);
     let strongest = |but: Option<usize>| {
-        (0..COUNT)
+        (0..BANK)
             .filter(|&i| local(i) && but.is_none_or(|b| i.abs_diff(b) >= 3))
             .max_by(|&a, &b| power[a].total_cmp(&power[b]))
     };
@@ -352,26 +348,40 @@ fn fine_lines(recent: &[f32; FINE], at: usize) -> Option<(f32, f32)> {
     let dip = power[low..=high].iter().copied().fold(f32::INFINITY, f32::min);
     // One filter's share of a sine's windowed energy: |X|^2 = (A N / 4)^2, energy = A^2 / 2 * 3 N / 8.
     let share = |i: usize| power[i] * 3.0 / FINE as f32 / energy.max(1e-6);
-    let between = |i: usize| {
-        let neighbour = |i: Option<usize>| i.and_then(|i| power.get(i)).copied().unwrap_or(0.0).sqrt();
-        let (left, mid, right) = (neighbour(i.checked_sub(1)), power[i].sqrt(), neighbour(Some(i + 1)));
-        let a = left.max(right) / mid.max(1e-6);
-        let offset = (2.0 * a - 1.0) / (1.0 + a);
-        ((FIRST + i) as f32 + if right > left { offset } else { -offset }) * 10.0
-    };
     let alike = power[two] > power[one] * 0.1 && dip < power[two] * 0.5;
-    (alike && share(one) + share(two) > 0.6)
-        .then(|| ((FIRST + low) as f32 * 10.0, (FIRST + high) as f32 * 10.0))
+    (alike && share(one) + share(two) > 0.6).then(|| (bank_hz(&power, low), bank_hz(&power, high)))
 }
 
-/// Power of one frequency: Goertzel's recurrence.
-fn goertzel(samples: &[f32], hz: f32) -> f32 {
-    let coefficient = 2.0 * (std::f32::consts::TAU * hz / 8000.0).cos();
-    let (mut s1, mut s2) = (0.0f32, 0.0f32);
+/// The fine analysis' filters, 10 Hz apart.
+const BANK: usize = 36;
+const BANK_FROM_HZ: f32 = 330.0;
+const BANK_STEP_HZ: f32 = 10.0;
+
+static HANN: LazyLock<[f32; FINE]> =
+    LazyLock::new(|| std::array::from_fn(|i| 0.5 - 0.5 * (TAU * i as f32 / FINE as f32).cos()));
+static COEFFICIENTS: LazyLock<[f32; BANK]> = LazyLock::new(|| {
+    std::array::from_fn(|i| 2.0 * (TAU * (BANK_FROM_HZ + i as f32 * BANK_STEP_HZ) / 8000.0).cos())
+});
+
+/// Goertzel's recurrence for every filter, side by side.
+fn goertzel_bank(samples: &[f32; FINE]) -> [f32; BANK] {
+    let coefficients = &*COEFFICIENTS;
+    let (mut s1, mut s2) = ([0.0f32; BANK], [0.0f32; BANK]);
     for &x in samples {
-        let s0 = x + coefficient * s1 - s2;
-        s2 = s1;
-        s1 = s0;
+        for i in 0..BANK {
+            let s0 = x + coefficients[i] * s1[i] - s2[i];
+            s2[i] = s1[i];
+            s1[i] = s0;
+        }
     }
-    s1 * s1 + s2 * s2 - coefficient * s1 * s2
+    std::array::from_fn(|i| s1[i] * s1[i] + s2[i] * s2[i] - coefficients[i] * s1[i] * s2[i])
+}
+
+/// Frequency of the peak at filter `i`, between filters, as in [`peak_hz`].
+fn bank_hz(power: &[f32; BANK], i: usize) -> f32 {
+    let side = |i: Option<usize>| i.and_then(|i| power.get(i)).copied().unwrap_or(0.0).sqrt();
+    let (left, right) = (side(i.checked_sub(1)), side(Some(i + 1)));
+    let a = left.max(right) / power[i].sqrt().max(1e-6);
+    let offset = ((2.0 * a - 1.0) / (1.0 + a)).clamp(-0.5, 0.5);
+    BANK_FROM_HZ + (i as f32 + if right > left { offset } else { -offset }) * BANK_STEP_HZ
 }
