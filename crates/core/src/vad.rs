@@ -3,8 +3,9 @@
 //! Three layers. WebRTC's voice activity detector (`webrtc-vad`: a Gaussian mixture over six bands) says
 //! whether a frame looks like a voice. An energy gate over an adaptive noise floor (the minimum of the
 //! smoothed level over the last two seconds, after R. Martin, "Noise power spectral density estimation based
-//! on optimal smoothing and minimum statistics", 2001) overrules it for line noise. An onset debounce and a
-//! hangover turn frames into speech with a start and an end, in media time.
+//! on optimal smoothing and minimum statistics", 2001) overrules it for line noise; until that floor is
+//! known, only a sound with a pitch is a voice. An onset debounce and a hangover turn frames into speech with
+//! a start and an end, in media time.
 
 use std::{fmt, time::Duration};
 
@@ -13,8 +14,10 @@ use serde::{Deserialize, Serialize};
 use crate::frame::{FRAME, Frame, SampleRate};
 
 pub(crate) use floor::NoiseFloor;
+use pitch::Pitch;
 
 mod floor;
+mod pitch;
 #[cfg(test)]
 mod tests;
 
@@ -85,6 +88,7 @@ pub struct Vad {
     rate: SampleRate,
     config: VadConfig,
     floor: NoiseFloor,
+    pitch: Pitch,
     now: Duration,
     state: State,
 }
@@ -113,6 +117,7 @@ impl Vad {
             rate,
             config,
             floor: NoiseFloor::new(),
+            pitch: Pitch::default(),
             now: Duration::ZERO,
             state: State::Silent,
         }
@@ -127,7 +132,9 @@ impl Vad {
         let at = self.now;
         let dbfs = frame.dbfs();
         let gate = (self.floor.dbfs() + self.config.margin_db).max(self.config.min_dbfs);
-        let voiced = self.voice.is_voice(frame) && dbfs > gate;
+        self.pitch.feed(frame);
+        // As long as the line's noise is unknown, only what has a pitch is a voice.
+        let voiced = self.voice.is_voice(frame) && dbfs > gate && (self.floor.known() || self.pitch.heard());
         self.floor.push(dbfs);
         let edge = self.step(voiced);
         VadFrame { at, voiced, speech: self.speaking(), edge, dbfs }

@@ -10,7 +10,7 @@ const TRUSTED: u32 = (1000 / FRAME.as_millis()) as u32;
 /// A quiet line.
 const QUIET: f32 = -62.0;
 /// Louder than this is no line noise that speech could be told from.
-const LOUDEST: f32 = -36.0;
+const LOUDEST: f32 = -30.0;
 /// Digital silence (lost or muted audio) tells nothing about the line.
 const MUTED: f32 = -90.0;
 /// Weight of the newest frame in the smoothed level: single quiet frames are chance.
@@ -48,9 +48,17 @@ impl NoiseFloor {
         self.minima[self.block] = self.minima[self.block].min(smoothed);
     }
 
+    /// Enough was heard to tell the line's noise from the voices on it.
+    pub(crate) fn known(&self) -> bool {
+        self.heard >= TRUSTED || self.least() < QUIET
+    }
+
     pub(crate) fn dbfs(&self) -> f32 {
-        let least = self.minima.iter().copied().fold(f32::INFINITY, f32::min);
-        let most = if self.heard < TRUSTED { QUIET } else { LOUDEST };
-        least.min(most)
+        let most = if self.heard >= TRUSTED { LOUDEST } else { QUIET };
+        self.least().min(most)
+    }
+
+    fn least(&self) -> f32 {
+        self.minima.iter().copied().fold(f32::INFINITY, f32::min)
     }
 }

@@ -84,11 +84,34 @@ fn the_end_is_told_one_hangover_after_the_last_voiced_frame() {
 
 #[test]
 fn steady_line_noise_is_not_speech_at_any_level() {
-    for amplitude in [0.0, 3.0, 20.0, 100.0, 400.0] {
+    for amplitude in [0.0, 3.0, 20.0, 100.0, 400.0, 1000.0] {
         let seen = run(SampleRate::HZ_8000, &noise(SampleRate::HZ_8000, 6000, amplitude));
         let voiced = seen.iter().filter(|f| f.voiced).count();
         assert!(voiced <= 6 && edges(&seen).is_empty(), "amplitude {amplitude}: {voiced} voiced frames");
     }
+}
+
+#[test]
+fn loud_pink_noise_from_the_first_sample_on_is_not_speech() {
+    // P. Kellet's economy filter, then a telephone line's high pass; about -30 dBFS.
+    let mut random = Noise(3);
+    let mut b = [0.0f32; 3];
+    let (mut before, mut line) = (0.0, 0.0);
+    let audio: Vec<i16> = (0..32_000)
+        .map(|_| {
+            let white = random.next();
+            b[0] = 0.99765 * b[0] + white * 0.099_046;
+            b[1] = 0.963 * b[1] + white * 0.296_516_4;
+            b[2] = 0.57 * b[2] + white * 1.052_691_3;
+            let pink = b[0] + b[1] + b[2] + white * 0.1848;
+            line = 0.855 * (line + pink - before);
+            before = pink;
+            (line * 1100.0) as i16
+        })
+        .collect();
+    let seen = run(SampleRate::HZ_8000, &audio);
+    let voiced = seen.iter().filter(|f| f.voiced).count();
+    assert!(voiced <= 16 && edges(&seen).is_empty(), "{voiced} voiced frames at {} dBFS", seen[50].dbfs);
 }
 
 #[test]
