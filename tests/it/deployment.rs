@@ -37,7 +37,8 @@ fn elements(file: &str) -> Vec<Element> {
                 continue;
             }
             Event::Eof => break,
-            _ => continue,
+            Event::Text(_) | Event::Comment(_) | Event::Decl(_) => continue,
+            other => panic!("{file}: nothing for {other:?} here"),
         };
         open.push(start.name().as_ref().to_owned());
         let attributes = start.attributes().map(|attribute| {
