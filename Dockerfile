@@ -19,7 +19,8 @@ COPY --from=build /src/target/release/sidetone /usr/local/bin/sidetone
 COPY --from=build /src/scenarios /usr/share/sidetone/scenarios
 COPY --from=build /src/dialplans /usr/share/sidetone/dialplans
 USER sidetone
-WORKDIR /var/lib/sidetone
+# Scenarios are named from here (scenarios/NAME.yaml).
+WORKDIR /usr/share/sidetone
 ENV SIDETONE_CONFIG=/etc/sidetone/sidetone.toml
 EXPOSE 8090
 HEALTHCHECK --interval=15s --timeout=3s --start-period=60s CMD ["curl", "-fsS", "http://127.0.0.1:8080/healthz"]

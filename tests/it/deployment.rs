@@ -80,12 +80,13 @@ fn the_dialplan_has_what_doctor_and_serve_need() {
     let order: Vec<&str> = inbound.iter().map(|(application, _)| application.as_str()).collect();
     assert_eq!(
         order,
-        ["set", "answer", "sched_hangup", "park"],
+        ["set", "set", "answer", "park"],
         "a parked call is the last thing, and answered before"
     );
     let scenario = inbound.iter().find_map(|(_, data)| data.strip_prefix("sidetone_scenario="));
-    assert!(scenario.is_some_and(|name| !name.is_empty()), "{inbound:?}");
-    assert!(inbound.iter().any(|(_, data)| data.starts_with("+30 ")), "{inbound:?}");
+    let scenario = scenario.unwrap_or_else(|| panic!("no scenario in {inbound:?}"));
+    assert!(shipped(scenario).contains("steps:"), "{scenario}");
+    assert!(inbound.iter().any(|(_, data)| data.starts_with("park_timeout=")), "{inbound:?}");
 }
 
 #[test]
