@@ -12,6 +12,7 @@ mod output;
 pub mod scenario;
 pub mod serve;
 mod service;
+pub mod simulate;
 pub mod table;
 mod timeline;
 pub mod transcribe;
@@ -69,6 +70,8 @@ pub enum Command {
     Models(models::Models),
     /// Write down what is said in sound files.
     Transcribe(transcribe::Transcribe),
+    /// Stand in for FreeSWITCH: an event socket, and callees from a cast.
+    Simulate(simulate::Simulate),
     /// Say whether everything that a call needs is there.
     Doctor(doctor::Doctor),
     /// Show, explain and check the configuration.
@@ -106,6 +109,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Scenario(command) => command.run(&ctx).await,
         Command::Models(command) => command.run(&ctx).await,
         Command::Transcribe(command) => command.run(&ctx).await,
+        Command::Simulate(command) => command.run(&ctx).await,
         Command::Doctor(command) => command.run(&ctx).await,
         Command::Config(command) => command.run(&ctx),
     }

@@ -199,6 +199,7 @@ impl World {
             number: number.unwrap_or(&channel.number).to_owned(),
             dial_string: dial.to_owned(),
             callee: callee.name.clone(),
+            what: callee.what.clone(),
             inbound: channel.inbound,
             variables: leg.vars.iter().cloned().collect(),
             ..CallReport::default()

@@ -17,6 +17,8 @@ pub struct Cast {
 #[derive(Debug, Clone)]
 pub(super) struct Callee {
     pub(super) name: String,
+    /// What it is, in a word or two, for tables: `human`, `voicemail with beep`.
+    pub(super) what: String,
     pub(super) number: Option<String>,
     pub(super) dial: Option<String>,
     pub(super) pickup: Pickup,
@@ -25,6 +27,14 @@ pub(super) struct Callee {
     pub(super) echo: Option<Echo>,
     pub(super) acts: Vec<Act>,
     pub(super) hang_up_after: Option<Duration>,
+}
+
+/// A callee as a table shows them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Contact {
+    pub name: String,
+    pub number: Option<String>,
+    pub what: String,
 }
 
 /// What becomes of the ringing.
@@ -107,6 +117,15 @@ impl Cast {
         callee
     }
 
+    /// Who can be called, in the cast's order.
+    pub fn contacts(&self) -> impl Iterator<Item = Contact> + '_ {
+        self.callees.iter().map(|c| Contact {
+            name: c.name.clone(),
+            number: c.number.clone(),
+            what: c.what.clone(),
+        })
+    }
+
     /// How many callees there are.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -132,6 +151,7 @@ impl Callee {
     pub(super) fn answering(name: &str, after: Duration) -> Self {
         Self {
             name: name.to_owned(),
+            what: String::new(),
             number: None,
             dial: None,
             pickup: Pickup::Answers { after },

@@ -21,6 +21,7 @@ mod audio;
 mod calls;
 mod cast;
 mod channel;
+mod demo;
 mod dial;
 mod esl;
 mod event;
@@ -36,7 +37,8 @@ mod stream_api;
 mod tests;
 mod wire;
 
-pub use cast::{Cast, CastError};
+pub use cast::{Cast, CastError, Contact};
+pub use demo::DEMO_CONTACTS;
 pub use hub::Delivery;
 pub use player::BreakEffect;
 pub use report::{BreakReport, CallReport, EndedBy, PlayReport, SaidReport, SimReport, StreamReport};

@@ -47,6 +47,8 @@ pub struct CallReport {
     pub dial_string: String,
     /// The cast's name for who was called.
     pub callee: String,
+    /// And its word for what they are.
+    pub what: String,
     pub inbound: bool,
     pub variables: BTreeMap<String, String>,
     pub created_ms: u64,

@@ -13,6 +13,7 @@ use tokio_tungstenite::tungstenite::Message;
 use super::*;
 
 mod calls;
+mod demo;
 mod framing;
 mod people;
 mod streams;

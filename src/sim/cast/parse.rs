@@ -67,6 +67,8 @@ struct WrittenCast {
 #[serde(deny_unknown_fields)]
 struct WrittenCallee {
     name: String,
+    #[serde(default)]
+    what: String,
     number: Option<String>,
     dial: Option<String>,
     answer: Spanned<Answer>,
@@ -192,6 +194,7 @@ impl Reader<'_> {
         }
         Ok(Callee {
             name: c.name.clone(),
+            what: c.what.clone(),
             number: c.number.clone(),
             dial: c.dial.clone(),
             pickup: pickup(&c.answer.value),
