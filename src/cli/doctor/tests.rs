@@ -24,6 +24,7 @@ use super::{
 use crate::{
     config::{Config, Secret},
     media::{self, MediaOptions, MediaRegistry, MediaStats},
+    sim::{Sim, SimConfig},
     switch::{Link, Switch, SwitchCommand, SwitchError, SwitchEvent},
 };
 
@@ -272,4 +273,65 @@ fn the_report_says_what_to_do() {
     assert_eq!(json["checks"][1]["todo"], "mend it");
     assert!(json["checks"][0].get("todo").is_none());
     assert!(Report::new(vec![Finding::ok("one", "fine"), Finding::skipped("two", "")]).ok);
+}
+
+/// The whole doctor against the stand-in: everything but the model, which this build may not have.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn against_the_stand_in_only_the_model_can_fail() {
+    let (dir, mut config) = with_prompts();
+    write_tone(&dir.path().join("greetings/hello.wav"));
+    let sim = Sim::start(SimConfig::default()).await.expect("starts");
+    config.switch.esl = sim.esl_addr().to_string();
+    config.switch.caller_id = "+33612345678".to_owned();
+    config.media.listen = TcpListener::bind("127.0.0.1:0").await.expect("a port").local_addr().expect("an address");
+    config.asr.model = "no-such-model".to_owned();
+
+    let doctor = Doctor { no_call: false, dial: DIAL.to_owned() };
+    let report = timeout(Duration::from_secs(30), doctor.examine(&config)).await.expect("ends by itself");
+    let failed: Vec<&str> =
+        report.checks.iter().filter(|f| f.state == State::Failed).map(|f| f.check).collect();
+    assert_eq!(failed, ["speech model"], "{report}");
+    let call = report.checks.iter().rev().take(3);
+    assert!(call.clone().all(|finding| finding.state == State::Ok), "{report}");
+    assert_eq!(sim.channels(), Vec::<String>::new(), "the test call was hung up");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_switch_without_the_module_and_a_wrong_password_are_told_apart() {
+    let (_dir, mut config) = with_prompts();
+    config.asr.model = "no-such-model".to_owned();
+    let sim = Sim::start(SimConfig { modules: Vec::new(), ..SimConfig::default() }).await.expect("starts");
+    config.switch.esl = sim.esl_addr().to_string();
+    let doctor = Doctor { no_call: false, dial: DIAL.to_owned() };
+
+    let report = doctor.examine(&config).await;
+    let of = |report: &Report, check: &str| {
+        let found = report.checks.iter().find(|finding| finding.check == check);
+        found.cloned().unwrap_or_else(|| panic!("no {check} in {report}"))
+    };
+    assert_eq!(of(&report, "switch").state, State::Ok, "{report}");
+    let module = of(&report, "stream module");
+    assert!(module.todo.is_some_and(|todo| todo.contains("load mod_audio_stream")), "{report}");
+    assert_eq!(of(&report, "test call").state, State::Skipped, "{report}");
+
+    config.switch.password = Secret::new("another");
+    let report = doctor.examine(&config).await;
+    let switch = of(&report, "switch");
+    assert!(switch.todo.is_some_and(|todo| todo.contains("switch.password")), "{report}");
+}
+
+/// Two seconds of 440 Hz, as a prompt would be.
+fn write_tone(path: &std::path::Path) {
+    let spec = hound::WavSpec {
+        channels: 1,
+        sample_rate: 8000,
+        bits_per_sample: 16,
+        sample_format: hound::SampleFormat::Int,
+    };
+    let mut file = hound::WavWriter::create(path, spec).expect("made");
+    for n in 0..16_000_u16 {
+        let sample = (f32::from(n) * 440.0 / 8000.0 * std::f32::consts::TAU).sin() * 8000.0;
+        file.write_sample(sample as i16).expect("written");
+    }
+    file.finalize().expect("written");
 }
