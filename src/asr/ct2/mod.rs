@@ -34,6 +34,12 @@ pub struct Options {
     pub full_context: bool,
 }
 
+impl Default for Options {
+    fn default() -> Self {
+        Self { replicas: 1, full_context: false }
+    }
+}
+
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     #[error("{path}: no Whisper model for CTranslate2: `{file}` is missing")]
