@@ -4,6 +4,7 @@ mod call;
 mod calls;
 mod campaign;
 pub mod config;
+mod demo;
 pub mod doctor;
 mod forget;
 mod input;
@@ -21,7 +22,10 @@ use std::{path::PathBuf, process::ExitCode, sync::Arc};
 
 use clap::{Parser, Subcommand};
 
-use crate::{config::Config, logging};
+use crate::{
+    config::{Config, Log},
+    logging,
+};
 
 /// Exit codes, the same for every command.
 pub mod exit {
@@ -72,6 +76,8 @@ pub enum Command {
     Transcribe(transcribe::Transcribe),
     /// Stand in for FreeSWITCH: an event socket, and callees from a cast.
     Simulate(simulate::Simulate),
+    /// Run twenty simulated calls and show what came of them.
+    Demo(demo::Demo),
     /// Say whether everything that a call needs is there.
     Doctor(doctor::Doctor),
     /// Show, explain and check the configuration.
@@ -98,13 +104,19 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::from(exit::USAGE));
         }
     };
-    logging::init(&config.log)?;
+    let mut log = config.log.clone();
+    if matches!(cli.command, Command::Demo(_)) && log == Log::default() {
+        // A line a call would tear the progress bar apart.
+        log.level = "warn".to_owned();
+    }
+    logging::init(&log)?;
     let ctx = Context { config: Arc::new(config), json: cli.json };
     match cli.command {
         Command::Call(command) => command.run(&ctx).await,
         Command::Calls(command) => command.run(&ctx).await,
         Command::Campaign(command) => command.run(&ctx).await,
         Command::Forget(command) => command.run(&ctx).await,
+        Command::Demo(command) => command.run(&ctx).await,
         Command::Serve(command) => command.run(&ctx).await,
         Command::Scenario(command) => command.run(&ctx).await,
         Command::Models(command) => command.run(&ctx).await,

@@ -5,6 +5,8 @@ mod export;
 mod import;
 mod watch;
 
+pub(super) use watch::watch_to_the_end;
+
 use std::{path::PathBuf, process::ExitCode};
 
 use serde::Serialize;

@@ -64,13 +64,9 @@ impl Run {
             Err(code) => return Ok(code),
         };
         store.control_campaign(&self.name, Control::Run, now_ms()).await?;
-        let ended = tokio::select! {
-            ended = watch(&store, &service, &self.name) => Some(ended),
-            _ = tokio::signal::ctrl_c() => None,
-        };
-        let code = match ended {
-            Some(end) => report(ctx, &store, &self.name, end?).await,
-            None => {
+        let code = tokio::select! {
+            code = watch_to_the_end(ctx, &store, &service, &self.name) => code,
+            _ = tokio::signal::ctrl_c() => {
                 note(format_args!(
                     "Not watched any more. The campaign goes on while a `sidetone serve` runs; \
                      `sidetone campaign pause {}` holds it.",
@@ -82,6 +78,17 @@ impl Run {
         service.end().await?;
         code
     }
+}
+
+/// Shows the progress until there is nothing more to watch, then what came of it.
+pub(in crate::cli) async fn watch_to_the_end(
+    ctx: &Context,
+    store: &Store,
+    service: &Service,
+    name: &str,
+) -> anyhow::Result<ExitCode> {
+    let end = watch(store, service, name).await?;
+    report(ctx, store, name, end).await
 }
 
 /// Shows the progress on a terminal's stderr until nothing more comes of watching.

@@ -283,7 +283,8 @@ async fn against_the_stand_in_only_the_model_can_fail() {
     let sim = Sim::start(SimConfig::default()).await.expect("starts");
     config.switch.esl = sim.esl_addr().to_string();
     config.switch.caller_id = "+33612345678".to_owned();
-    config.media.listen = TcpListener::bind("127.0.0.1:0").await.expect("a port").local_addr().expect("an address");
+    config.media.listen =
+        TcpListener::bind("127.0.0.1:0").await.expect("a port").local_addr().expect("an address");
     config.asr.model = "no-such-model".to_owned();
 
     let doctor = Doctor { no_call: false, dial: DIAL.to_owned() };
