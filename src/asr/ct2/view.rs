@@ -22,9 +22,8 @@ pub(super) fn floats<'a>(view: &'a StorageView<'_>) -> Option<&'a [f32]> {
     let raw: &_ = &**view;
     // SAFETY: ct2rs's opaque type is the C++ object itself, so its address is a valid `this` for as long as `view`
     // is borrowed; the element type was checked above, so the call does not throw; `size` is its own length.
-    let floats = unsafe {
+    unsafe {
         let data = storage_view_data(std::ptr::from_ref(raw).cast::<c_void>());
         (!data.is_null()).then(|| std::slice::from_raw_parts(data, length))
-    };
-    floats
+    }
 }
