@@ -59,6 +59,8 @@ is_new_enough() {
 debian_offers_rust() {
     command -v apt-cache >/dev/null || return 1
     local have
+    # A fresh machine has no package lists, and then nothing seems to be on offer.
+    if [ "$(id -u)" = 0 ]; then apt-get update -qq || true; fi
     have=$(apt-cache policy cargo-web 2>/dev/null | sed -n 's/.*Candidate: //p')
     [ -n "$have" ] && [ "$have" != '(none)' ] || return 1
     [ "$(printf '%s\n' "$wanted" "$have" | sort -V | head -n 1)" = "$wanted" ]

@@ -12,7 +12,6 @@ use sidetone_core::{call::HangupReason, frame::SampleRate};
 use tokio::{net::TcpListener, sync::oneshot};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-pub use engine::{EngineError, load_recognizer, replicas};
 use place::Places;
 
 use crate::{
@@ -139,7 +138,20 @@ impl Service {
         let media_options = MediaOptions::from(&config.media);
         tasks.spawn(media::run(media, registry.clone(), media_options, stats, listeners.clone()));
         let esl = Esl::start(options, listeners.clone());
-        let shells = shells(&config, addresses, &store, &esl.esl, &asr, registry, metrics.clone())?;
+        let prompts = config.switch_prompts_dir();
+        let shells = Shells {
+            switch: Arc::new(esl.esl.clone()),
+            media: registry,
+            asr: Some(asr.clone()),
+            metrics: metrics.clone(),
+            store: store.clone(),
+            public_url: public_url(&config, addresses),
+            rate: SampleRate::new(config.media.sample_rate)
+                .context("media.sample_rate: must be 8000 or 16000")?,
+            // The switch has another working directory than we.
+            prompts_dir: std::path::absolute(&prompts).unwrap_or(prompts),
+            recording: recording_plan(&config),
+        };
         let places = Places::new(config.clone(), shells);
         tracing::info!(media = %addresses.media, http = %addresses.http, "serving");
         if let Some(ready) = parts.ready {
@@ -185,35 +197,9 @@ impl Service {
     }
 }
 
-fn shells(
-    config: &Config,
-    addresses: Addresses,
-    store: &Store,
-    esl: &Esl,
-    asr: &AsrHandle,
-    media: MediaRegistry,
-    metrics: Metrics,
-) -> anyhow::Result<Shells> {
-    let public_url = if config.media.public_url.is_empty() {
-        format!("ws://{}", addresses.media)
-    } else {
-        config.public_url()
-    };
-    let prompts = config.switch_prompts_dir();
-    // The switch has another working directory than we.
-    let prompts_dir = std::path::absolute(&prompts).unwrap_or(prompts);
-    Ok(Shells {
-        switch: Arc::new(esl.clone()),
-        media,
-        asr: Some(asr.clone()),
-        metrics,
-        store: store.clone(),
-        public_url,
-        rate: SampleRate::new(config.media.sample_rate)
-            .context("media.sample_rate: must be 8000 or 16000")?,
-        prompts_dir,
-        recording: recording_plan(config),
-    })
+/// What the switch is told to connect to; with port 0 only the socket knows.
+fn public_url(config: &Config, addresses: Addresses) -> String {
+    if config.media.public_url.is_empty() { format!("ws://{}", addresses.media) } else { config.public_url() }
 }
 
 fn recording_plan(config: &Config) -> RecordingPlan {

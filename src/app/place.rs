@@ -38,11 +38,14 @@ pub(super) struct Places {
     config: Arc<Config>,
     shells: Shells,
     live: Mutex<HashMap<CallId, Live>>,
-    scenarios: Mutex<HashMap<PathBuf, (Option<SystemTime>, Arc<Scenario>)>>,
+    scenarios: Mutex<HashMap<PathBuf, Parsed>>,
     tasks: TaskTracker,
     switch_ready: AtomicBool,
     draining: AtomicBool,
 }
+
+/// A scenario, and when its file was last changed as it was read.
+type Parsed = (Option<SystemTime>, Arc<Scenario>);
 
 struct Live {
     campaign: Option<i64>,

@@ -6,7 +6,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::{Context, exit};
-use crate::app::{self, EngineError};
+use crate::{app, asr::LoadError};
 
 /// Runs until SIGTERM or ctrl-C: then no call starts and live ones may end within `shutdown.grace`. A second
 /// signal ends at once; calls are then settled at the next start.
@@ -20,7 +20,7 @@ impl Serve {
         tokio::spawn(stop_on_signal(shutdown.clone()));
         match app::serve(ctx.config.clone(), shutdown).await {
             Ok(()) => Ok(ExitCode::from(exit::OK)),
-            Err(error) if error.downcast_ref::<EngineError>().is_some() => {
+            Err(error) if error.downcast_ref::<LoadError>().is_some() => {
                 eprintln!("error: {error:#}");
                 Ok(ExitCode::from(exit::UNAVAILABLE))
             }

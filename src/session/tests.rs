@@ -7,17 +7,10 @@ use super::*;
 use crate::config::RecordAudio;
 
 /// Notes commands and says what it is told to.
-#[derive(Default)]
 struct FakeSwitch {
     sent: Mutex<Vec<SwitchCommand>>,
     events: Mutex<Option<mpsc::Sender<SwitchEvent>>>,
     link: watch::Sender<Link>,
-}
-
-impl Default for Link {
-    fn default() -> Self {
-        Self::Up
-    }
 }
 
 impl FakeSwitch {
@@ -82,8 +75,11 @@ impl Rig {
     async fn with_link(link: Link) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(&format!("sqlite:{}", folder.path().join("t.db").display())).await.unwrap();
-        let switch = Arc::new(FakeSwitch::default());
-        switch.link.send_replace(link);
+        let switch = Arc::new(FakeSwitch {
+            sent: Mutex::default(),
+            events: Mutex::default(),
+            link: watch::Sender::new(link),
+        });
         let shells = Shells {
             switch: switch.clone(),
             media: MediaRegistry::new(),

@@ -63,10 +63,7 @@ impl Call {
 
     fn decided(&mut self, now: Instant, decision: Decision) {
         self.timers.clear(Timer::TranscriptWait);
-        let speech_end = match &self.phase {
-            Phase::Amd { amd, .. } => amd.speech_end(),
-            _ => None,
-        };
+        let speech_end = if let Phase::Amd { amd, .. } = &self.phase { amd.speech_end() } else { None };
         self.note_verdict(&decision, speech_end);
         let action = match decision.verdict {
             Verdict::Human | Verdict::Unknown | Verdict::Silence => Some(self.script.start()),
