@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Cadence, Cause, Evidence, Verdict};
+use super::{AmdProfile, Cadence, Cause, Evidence, Verdict};
 use crate::{
     text::{PhraseHit, PhrasePack, tokens},
     tones::{Tone, ToneEvent},
@@ -20,8 +20,11 @@ pub struct Decision {
 
 /// Before anything is heard, a person is a little likelier than a machine.
 const PRIOR: f32 = -0.6;
-/// From here on it is a machine: a wrong "machine" hangs up on a person, a wrong "human" only talks to a machine.
+/// From here on it is a machine, where one person in a hundred may be taken for one: a wrong "machine" hangs up on a
+/// person, a wrong "human" only talks to a machine.
 const MACHINE: f32 = 1.7;
+/// A phrase that hardly anybody says who is not a machine.
+const STRONG: f32 = 0.9;
 /// Log-odds of a phrase of weight 1, which a pack calls enough alone.
 const MACHINE_PHRASE: f32 = 3.0;
 /// What a person says at the telephone starts many a recorded greeting too.
@@ -35,9 +38,18 @@ const MUSIC: f32 = 0.9;
 /// What has been heard, ready to be judged.
 pub(super) struct Judged<'a> {
     pub(super) pack: &'a PhrasePack,
+    pub(super) profile: AmdProfile,
     pub(super) cadence: Cadence,
     pub(super) peak_dbfs: f32,
     pub(super) music: f32,
+    /// The score from which on it is a machine.
+    pub(super) threshold: f32,
+}
+
+/// A smaller budget of people taken for machines asks for more evidence: log-odds, as the score is.
+pub(super) fn threshold(max_human_as_machine: f32) -> f32 {
+    let budget = max_human_as_machine.clamp(0.0005, 0.2);
+    MACHINE + 0.5 * (0.01 / budget).ln()
 }
 
 impl Judged<'_> {
@@ -94,6 +106,16 @@ impl Judged<'_> {
         Decision { verdict, cause: Cause::AsrUnavailable, confidence, evidence }
     }
 
+    pub(super) fn by_cadence(&self, verdict: Verdict) -> Decision {
+        Decision { verdict, cause: Cause::Cadence, confidence: 0.6, evidence: self.heard() }
+    }
+
+    /// Against somebody who has answered a prompt.
+    pub(super) fn two_strong_phrases(&self, text: &str) -> Option<Decision> {
+        let strong = self.pack.machine_hits(text).iter().filter(|hit| hit.weight >= STRONG).count();
+        (strong >= 2).then(|| self.text(text))
+    }
+
     pub(super) fn text(&self, text: &str) -> Decision {
         let machine = self.pack.machine_hits(text);
         let human = self.pack.human_hits(text);
@@ -101,7 +123,7 @@ impl Judged<'_> {
             + self.cadence_score(tokens(text).len());
         if machine.is_empty() {
             // Without a phrase that speaks for a machine, cadence may raise doubt, not decide.
-            score = score.min(MACHINE - 0.1);
+            score = score.min(self.threshold - 0.1);
         }
         let mut evidence = vec![Evidence::Text { text: text.to_owned() }];
         evidence.extend(machine.iter().chain(&human).map(|hit| Evidence::Phrase {
@@ -115,7 +137,7 @@ impl Judged<'_> {
     }
 
     fn verdict(&self, score: f32, machine: &[PhraseHit], human: &[PhraseHit]) -> (Verdict, Cause) {
-        if score >= MACHINE {
+        if score >= self.threshold {
             return (heaviest(machine).unwrap_or(Verdict::Voicemail), Cause::Phrase);
         }
         if score <= HUMAN && !human.is_empty() {
@@ -130,6 +152,9 @@ impl Judged<'_> {
 
     /// How much the way they spoke speaks for a machine.
     fn cadence_score(&self, words: usize) -> f32 {
+        if self.profile == AmdProfile::Batch {
+            return 0.0;
+        }
         let mut score = 0.0;
         if words >= MANY_WORDS {
             score += 0.8;

@@ -26,6 +26,24 @@ pub enum Verdict {
     Unknown,
 }
 
+impl Verdict {
+    /// Whether it takes what answered for anything but somebody to talk to.
+    #[must_use]
+    pub fn is_machine(self) -> bool {
+        match self {
+            Self::Human | Self::Silence | Self::Unknown => false,
+            Self::Voicemail
+            | Self::MailboxFull
+            | Self::Screening
+            | Self::Ivr
+            | Self::Sit
+            | Self::Fax
+            | Self::Tone
+            | Self::Music => true,
+        }
+    }
+}
+
 /// What decided a verdict.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -75,6 +93,7 @@ pub enum Evidence {
 }
 
 mod judge;
+mod late;
 #[cfg(test)]
 mod tests;
 
@@ -85,34 +104,64 @@ use judge::Judged;
 
 use crate::{call::Heard, frame::FRAME, text::PhrasePack, tones::ToneEvent};
 
+/// How AMD decides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AmdProfile {
+    /// As soon as the evidence allows, looking several times.
+    #[default]
+    Anytime,
+    /// The rule of the reference bots: the whole window in one batch, then keywords.
+    Batch,
+    /// Without a recogniser: how long they speak and pause, as Asterisk's `app_amd` does.
+    Cadence,
+}
+
 /// How AMD listens.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct AmdConfig {
-    /// How much audio from the answer is buffered, then transcribed in one batch.
+    pub profile: AmdProfile,
+    /// The first verdict falls when so much was heard, or before.
     pub window: Duration,
     /// Less voice than this in the window is silence, and is never transcribed.
     pub min_voiced: Duration,
     /// So is anything whose loudest frame is below this.
     pub min_peak_dbfs: f32,
+    /// The share of people that may be taken for machines, 0 to 1: moves the threshold.
+    pub max_human_as_machine: f32,
 }
 
 impl Default for AmdConfig {
     fn default() -> Self {
         Self {
+            profile: AmdProfile::Anytime,
             window: Duration::from_millis(2300),
             min_voiced: Duration::from_millis(200),
             min_peak_dbfs: -45.0,
+            max_human_as_machine: 0.01,
         }
     }
 }
 
+/// While they speak, the recogniser looks at these times after the answer.
+const LOOKS: [Duration; 2] = [Duration::from_millis(800), Duration::from_millis(1400)];
+/// A pause this long may be the end of a greeting: time to transcribe it.
+const PAUSE: Duration = Duration::from_millis(160);
+/// A short greeting and so much silence: they wait for an answer.
+const GREETED: Duration = Duration::from_millis(440);
+/// Voice that is worth a look.
+const LOOK_VOICED: Duration = Duration::from_millis(240);
+
 /// What AMD wants after a frame.
 #[derive(Debug, Clone, PartialEq)]
 pub enum AmdStep {
-    /// Transcribe everything from the answer to here; the answer goes to [`Amd::transcript`].
+    /// Transcribe this stretch; the answer goes to [`Amd::transcript`]. `last`: the window is over, and the
+    /// verdict waits for it.
     Transcribe {
+        from: Duration,
         to: Duration,
         voiced: Duration,
+        last: bool,
     },
     Decided(Decision),
 }
@@ -129,7 +178,7 @@ pub struct AmdFrame<'a> {
     pub music: f32,
 }
 
-/// Listens from the answer on, until it can say who answered.
+/// Listens from the answer on, until it can say who answered, and goes on listening for having been wrong.
 #[derive(Debug)]
 pub struct Amd {
     config: AmdConfig,
@@ -137,7 +186,23 @@ pub struct Amd {
     cadence: Cadence,
     peak_dbfs: f32,
     music: f32,
-    asked: bool,
+    looks: Looks,
+    /// The first verdict has fallen.
+    decided: bool,
+    late: late::Late,
+}
+
+/// Which transcripts were asked for and came.
+#[derive(Debug, Default)]
+struct Looks {
+    /// How many of [`LOOKS`] have passed.
+    passed: usize,
+    /// Where the last request ended.
+    asked_to: Option<Duration>,
+    in_flight: u32,
+    /// The transcript that reaches furthest.
+    heard: Option<(Duration, Heard)>,
+    last_asked: bool,
 }
 
 /// How they spoke so far.
@@ -180,38 +245,71 @@ impl Cadence {
 impl Amd {
     #[must_use]
     pub fn new(config: AmdConfig, pack: &'static PhrasePack) -> Self {
-        Self { config, pack, cadence: Cadence::default(), peak_dbfs: -100.0, music: 0.0, asked: false }
+        Self {
+            config,
+            pack,
+            cadence: Cadence::default(),
+            peak_dbfs: -100.0,
+            music: 0.0,
+            looks: Looks::default(),
+            decided: false,
+            late: late::Late::default(),
+        }
     }
 
-    /// Takes the next frame since the answer.
+    /// Takes the next frame since the answer. Before the first verdict a decision is that verdict; afterwards it
+    /// is a correction.
     pub fn frame(&mut self, frame: AmdFrame<'_>) -> Option<AmdStep> {
         self.cadence.frame(frame.media, frame.voiced);
         if frame.voiced {
             self.peak_dbfs = self.peak_dbfs.max(frame.dbfs);
         }
         self.music = frame.music;
+        if self.decided {
+            return self.late_frame(frame);
+        }
         if let Some(tone) = frame.tone {
-            return Some(AmdStep::Decided(self.judged().tone(tone)));
+            return Some(AmdStep::Decided(self.first(self.judged().tone(tone))));
         }
-        if self.asked || frame.media < self.config.window {
-            return None;
+        let over = frame.media >= self.config.window;
+        if over && !self.audible() {
+            return Some(AmdStep::Decided(self.first(self.judged().silence())));
         }
-        self.asked = true;
-        if self.audible() {
-            Some(AmdStep::Transcribe { to: frame.media, voiced: self.cadence.voiced })
-        } else {
-            Some(AmdStep::Decided(self.judged().silence()))
+        match self.config.profile {
+            AmdProfile::Anytime => self.anytime(over),
+            AmdProfile::Batch => over.then(|| self.last_look()).flatten(),
+            AmdProfile::Cadence => self.by_cadence(over),
         }
     }
 
-    /// Decides with what the recogniser made of the window.
-    #[must_use]
-    pub fn transcript(&self, heard: &Heard) -> Decision {
-        match heard {
-            Heard::Text(text) => self.judged().text(text),
-            Heard::Nothing(_) => self.judged().no_words(),
-            Heard::Failed(_) => self.judged().without_transcript(),
+    /// Takes a transcript of the stretch up to `to`. `Some`: a verdict, or a correction of it.
+    pub fn transcript(&mut self, to: Duration, heard: &Heard) -> Option<Decision> {
+        if self.decided {
+            return self.late_transcript(to, heard);
         }
+        self.looks.in_flight = self.looks.in_flight.saturating_sub(1);
+        let failed = matches!(heard, Heard::Failed(_));
+        let newer = self.looks.heard.as_ref().is_none_or(|(known, _)| *known <= to);
+        if newer && !failed {
+            self.looks.heard = Some((to, heard.clone()));
+        }
+        let decision = self.weigh();
+        if decision.verdict.is_machine() {
+            return Some(self.first(decision));
+        }
+        if self.looks.last_asked && (failed || self.covered()) {
+            return Some(self.first(decision));
+        }
+        None
+    }
+
+    /// The last transcript was waited for long enough: decides without it.
+    pub fn without_transcript(&mut self) -> Option<Decision> {
+        if self.decided {
+            return None;
+        }
+        let decision = self.weigh();
+        Some(self.first(decision))
     }
 
     /// End of the last speech, where there was any.
@@ -220,11 +318,111 @@ impl Amd {
         self.cadence.first_voice.map(|_| self.cadence.last_voice)
     }
 
+    fn anytime(&mut self, over: bool) -> Option<AmdStep> {
+        if !self.audible() {
+            return None;
+        }
+        if self.greeted() && self.covered() {
+            let decision = self.weigh();
+            if decision.verdict == Verdict::Human {
+                return Some(AmdStep::Decided(self.first(decision)));
+            }
+        }
+        if over {
+            return self.last_look();
+        }
+        let look_due = LOOKS.get(self.looks.passed).is_some_and(|at| self.cadence.media >= *at);
+        if look_due {
+            self.looks.passed += 1;
+        }
+        let paused = self.cadence.trailing_silence() >= PAUSE && !self.asked_for_all();
+        let worth = self.cadence.voiced >= LOOK_VOICED && self.looks.in_flight == 0;
+        ((look_due && worth && !self.asked_for_all()) || paused).then(|| self.ask(false))
+    }
+
+    /// The window is over: one transcript has to reach its end, or the end of the speech within it.
+    fn last_look(&mut self) -> Option<AmdStep> {
+        if self.looks.last_asked {
+            return None;
+        }
+        self.looks.last_asked = true;
+        if self.covered() {
+            let decision = self.weigh();
+            return Some(AmdStep::Decided(self.first(decision)));
+        }
+        if self.asked_for_all() {
+            // It is on its way; the wait for it starts now.
+            let (from, to) = (Duration::ZERO, self.cadence.media);
+            self.looks.in_flight += 1;
+            self.looks.asked_to = Some(to);
+            return Some(AmdStep::Transcribe { from, to, voiced: self.cadence.voiced, last: true });
+        }
+        Some(self.ask(true))
+    }
+
+    fn ask(&mut self, last: bool) -> AmdStep {
+        let to = self.cadence.media;
+        self.looks.asked_to = Some(to);
+        self.looks.in_flight += 1;
+        AmdStep::Transcribe { from: Duration::ZERO, to, voiced: self.cadence.voiced, last }
+    }
+
+    /// Asterisk's rule, with its published defaults.
+    fn by_cadence(&mut self, over: bool) -> Option<AmdStep> {
+        let (greeting, silence) = (self.cadence.greeting(), self.cadence.trailing_silence());
+        let judged = self.judged();
+        let decision = if greeting >= Duration::from_millis(1500) {
+            judged.by_cadence(Verdict::Voicemail)
+        } else if self.audible() && silence >= Duration::from_millis(800) {
+            judged.by_cadence(Verdict::Human)
+        } else if over {
+            judged.without_transcript()
+        } else {
+            return None;
+        };
+        Some(AmdStep::Decided(self.first(decision)))
+    }
+
+    /// A transcript has all the speech so far.
+    fn covered(&self) -> bool {
+        self.looks.heard.as_ref().is_some_and(|(to, _)| *to >= self.cadence.last_voice)
+    }
+
+    fn asked_for_all(&self) -> bool {
+        self.looks.asked_to.is_some_and(|to| to >= self.cadence.last_voice)
+    }
+
+    fn greeted(&self) -> bool {
+        self.cadence.trailing_silence() >= GREETED
+    }
+
+    fn weigh(&self) -> Decision {
+        let judged = self.judged();
+        match &self.looks.heard {
+            Some((_, Heard::Text(text))) => judged.text(text),
+            Some((_, Heard::Nothing(_))) => judged.no_words(),
+            Some((_, Heard::Failed(_))) | None => judged.without_transcript(),
+        }
+    }
+
+    fn first(&mut self, decision: Decision) -> Decision {
+        self.decided = true;
+        self.late.begin(&decision, self.cadence.media);
+        decision
+    }
+
     fn audible(&self) -> bool {
         self.cadence.voiced >= self.config.min_voiced && self.peak_dbfs > self.config.min_peak_dbfs
     }
 
     fn judged(&self) -> Judged<'_> {
-        Judged { pack: self.pack, cadence: self.cadence, peak_dbfs: self.peak_dbfs, music: self.music }
+        Judged {
+            pack: self.pack,
+            profile: self.config.profile,
+            cadence: self.cadence,
+            peak_dbfs: self.peak_dbfs,
+            music: self.music,
+            threshold: judge::threshold(self.config.max_human_as_machine),
+        }
     }
 }

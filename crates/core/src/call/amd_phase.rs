@@ -1,19 +1,30 @@
-//! From the answer to the verdict.
+//! Who answered: the verdict, its correction, and the wait for a machine to record.
 
 use std::time::{Duration, Instant};
 
 use super::{
-    AsrFailure, Call, Command, Event, Heard, Purpose, Transcribe, Transcript, millis,
+    BargeInCause, Call, Command, Event, Purpose, Transcribe, Transcript, millis,
     phase::{Ear, Phase},
     timer::Timer,
 };
-use crate::amd::{Amd, AmdFrame, AmdStep, Decision, Verdict};
+use crate::{
+    amd::{Amd, AmdFrame, AmdStep, Cause, Decision, Evidence, Verdict},
+    text::tokens,
+    turn::{Reply, TurnConfig, TurnEnd, TurnStep},
+};
+
+/// A beep this late after the answer may still be a machine's.
+const LATE_BEEP: Duration = Duration::from_secs(30);
+/// Who picks up during a machine's greeting says so in a few words.
+const PICKUP_WORDS: usize = 4;
+const PICKUP_WEIGHT: f32 = 0.4;
 
 impl Call {
     pub(super) fn start_amd(&mut self, now: Instant) {
         match self.config.amd {
             Some(config) => {
-                self.phase = Phase::Amd { amd: Amd::new(config, self.config.pack), asked: None };
+                self.amd = Some(Amd::new(config, self.config.pack));
+                self.phase = Phase::Amd;
             }
             None => {
                 let action = self.script.start();
@@ -22,65 +33,76 @@ impl Call {
         }
     }
 
-    pub(super) fn amd_frame(&mut self, now: Instant, ear: &Ear) {
+    /// `true`: a verdict fell with this frame, and the call does something else now.
+    pub(super) fn amd_frame(&mut self, now: Instant, ear: &Ear) -> bool {
+        let talking = match &self.phase {
+            Phase::Amd => false,
+            Phase::Speaking(_) | Phase::Listening(_) => true,
+            Phase::Ringing { .. }
+            | Phase::AwaitingMessage(_)
+            | Phase::Transferring
+            | Phase::HangingUp { .. }
+            | Phase::Ended => return false,
+        };
+        if talking && self.late_beep(now, ear) {
+            return true;
+        }
         let media = self.ears.media;
-        let Phase::Amd { amd, .. } = &mut self.phase else { return };
+        let Some(amd) = &mut self.amd else { return false };
         let frame =
             AmdFrame { media, voiced: ear.voiced, dbfs: ear.dbfs, tone: ear.tone.as_ref(), music: ear.music };
         match amd.frame(frame) {
-            None => {}
-            Some(AmdStep::Decided(decision)) => self.decided(now, decision),
-            Some(AmdStep::Transcribe { to, voiced }) => self.ask_amd(now, to, voiced),
+            None => false,
+            Some(AmdStep::Decided(decision)) => {
+                self.decided(now, decision);
+                true
+            }
+            Some(AmdStep::Transcribe { from, to, voiced, last }) => {
+                let utterance = self.ears.utterance();
+                let request = Transcribe { utterance, purpose: Purpose::Amd, from, to, voiced };
+                self.commands.push_back(Command::Transcribe(request));
+                if last {
+                    self.timers.set(Timer::TranscriptWait, now, self.config.amd_transcript_wait);
+                }
+                false
+            }
         }
-    }
-
-    fn ask_amd(&mut self, now: Instant, to: Duration, voiced: Duration) {
-        let id = self.ears.utterance();
-        if let Phase::Amd { asked, .. } = &mut self.phase {
-            *asked = Some(id);
-        }
-        let from = Duration::ZERO;
-        let request = Transcribe { utterance: id, purpose: Purpose::Amd, from, to, voiced };
-        self.commands.push_back(Command::Transcribe(request));
-        self.timers.set(Timer::TranscriptWait, now, self.config.amd_transcript_wait);
     }
 
     pub(super) fn amd_transcript(&mut self, now: Instant, transcript: &Transcript) {
-        let Phase::Amd { amd, asked } = &self.phase else { return };
-        if *asked == Some(transcript.utterance) {
-            let decision = amd.transcript(&transcript.outcome);
+        let live = matches!(self.phase, Phase::Amd | Phase::Speaking(_) | Phase::Listening(_));
+        let Some(amd) = self.amd.as_mut().filter(|_| live) else { return };
+        if let Some(decision) = amd.transcript(transcript.to, &transcript.outcome) {
             self.decided(now, decision);
         }
     }
 
     pub(super) fn amd_without_transcript(&mut self, now: Instant) {
-        let Phase::Amd { amd, asked } = &self.phase else { return };
-        let decision = amd.transcript(&Heard::Failed(AsrFailure::Late));
-        let asked = *asked;
-        self.commands.extend(asked.map(Command::CancelTranscription));
-        self.decided(now, decision);
+        if let Some(decision) = self.amd.as_mut().and_then(Amd::without_transcript) {
+            self.decided(now, decision);
+        }
     }
 
+    /// The first verdict, or a correction of it.
     fn decided(&mut self, now: Instant, decision: Decision) {
         self.timers.clear(Timer::TranscriptWait);
-        let speech_end = if let Phase::Amd { amd, .. } = &self.phase { amd.speech_end() } else { None };
+        let is_first = matches!(self.phase, Phase::Amd);
+        let speech_end = self.amd.as_ref().filter(|_| is_first).and_then(Amd::speech_end);
         self.note_verdict(&decision, speech_end);
-        let action = match decision.verdict {
-            Verdict::Human | Verdict::Unknown | Verdict::Silence => Some(self.script.start()),
-            Verdict::Voicemail
-            | Verdict::MailboxFull
-            | Verdict::Screening
-            | Verdict::Ivr
-            | Verdict::Sit
-            | Verdict::Fax
-            | Verdict::Tone
-            | Verdict::Music => self.script.machine(decision.verdict),
+        if !is_first {
+            self.stop_playing(now, Some(BargeInCause::Machine));
+            self.drop_turn();
+        }
+        let action = if decision.verdict.is_machine() { self.script.machine(decision.verdict) } else { None };
+        let action = match action {
+            Some(action) => action,
+            None if is_first => self.script.start(),
+            None => return,
         };
-        let action = action.unwrap_or_else(|| self.script.start());
         self.act(now, action);
     }
 
-    pub(super) fn note_verdict(&mut self, decision: &Decision, speech_end: Option<Duration>) {
+    fn note_verdict(&mut self, decision: &Decision, speech_end: Option<Duration>) {
         self.ending.verdict = Some(decision.verdict);
         let media = self.ears.media;
         self.emit(Event::Verdict {
@@ -93,8 +115,35 @@ impl Call {
         });
     }
 
+    /// A machine's beep under our opening: it was no person after all.
+    fn late_beep(&mut self, now: Instant, ear: &Ear) -> bool {
+        let Some(tone) = &ear.beep_ended else { return false };
+        let taken_for_person = self.ending.verdict.is_some_and(|verdict| !verdict.is_machine());
+        if !taken_for_person || self.ending.responded || self.ears.media > LATE_BEEP {
+            return false;
+        }
+        let decision = Decision {
+            verdict: Verdict::Voicemail,
+            cause: Cause::Tone,
+            confidence: 0.95,
+            evidence: vec![Evidence::Tone { tone: tone.tone, at_ms: millis(tone.at) }],
+        };
+        if let Some(amd) = &mut self.amd {
+            amd.corrected();
+        }
+        self.decided(now, decision);
+        // The beep that told us has ended: the message may start.
+        if matches!(self.phase, Phase::AwaitingMessage(_)) {
+            self.awaiting_message_frame(now, ear);
+        }
+        true
+    }
+
     /// The far side's greeting is on: its beep's end, or its silence, starts the message.
     pub(super) fn awaiting_message_frame(&mut self, now: Instant, ear: &Ear) {
+        if self.picked_up(now, ear) {
+            return;
+        }
         let media = self.ears.media;
         let silence_needed = self.config.message_silence;
         let Phase::AwaitingMessage(wait) = &mut self.phase else { return };
@@ -107,10 +156,49 @@ impl Call {
         let fell_silent = media.saturating_sub(quiet_since) >= silence_needed;
         let waited = media.saturating_sub(wait.since) >= wait.max_wait;
         if beeped || fell_silent || waited {
+            self.drop_turn();
             self.emit(Event::MessageStart { by_beep: beeped, at_ms: millis(media) });
             if let Some(action) = self.script.message_ready() {
                 self.act(now, action);
             }
         }
+    }
+
+    /// Somebody picks up during the greeting: a few words of a person, none of a machine.
+    fn picked_up(&mut self, now: Instant, ear: &Ear) -> bool {
+        if let (Some(at), None) = (ear.speech_started, &self.ears.turn) {
+            // The greeting itself is of no interest: no partials.
+            let never = Duration::from_secs(3600);
+            self.ears
+                .begin_turn(at, TurnConfig { first_look: never, look_every: never, ..self.config.listening });
+        }
+        let media = self.ears.media;
+        let Some(turn) = &mut self.ears.turn else { return false };
+        match turn.frame(media, ear.voiced, ear.dbfs) {
+            Some(TurnStep::Transcribe(request)) => self.commands.push_back(Command::Transcribe(request)),
+            Some(TurnStep::Over(end)) => {
+                self.drop_turn();
+                return self.is_person(&end) && self.greet(now, &end);
+            }
+            None => {}
+        }
+        false
+    }
+
+    fn is_person(&self, end: &TurnEnd) -> bool {
+        let Reply::Said(text) = &end.reply else { return false };
+        let pack = self.config.pack;
+        let human: f32 = pack.human_hits(text).iter().map(|hit| hit.weight).sum();
+        tokens(text).len() <= PICKUP_WORDS && human >= PICKUP_WEIGHT && pack.machine_hits(text).is_empty()
+    }
+
+    fn greet(&mut self, now: Instant, end: &TurnEnd) -> bool {
+        let Reply::Said(text) = &end.reply else { return false };
+        let evidence = vec![Evidence::Text { text: text.clone() }];
+        let decision = Decision { verdict: Verdict::Human, cause: Cause::Phrase, confidence: 0.8, evidence };
+        self.note_verdict(&decision, Some(end.speech_end));
+        let action = self.script.start();
+        self.act(now, action);
+        true
     }
 }

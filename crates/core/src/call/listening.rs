@@ -23,9 +23,6 @@ impl Call {
     }
 
     pub(super) fn listening_frame(&mut self, now: Instant, ear: &Ear) {
-        if self.late_beep(now, ear) {
-            return;
-        }
         if let (Some(at), None) = (ear.speech_started, &self.ears.turn) {
             self.ears.begin_turn(at, self.config.listening);
         }
@@ -76,7 +73,7 @@ impl Call {
         let count = self.script.no_matches() + 1;
         let (intent, action) = self.script.heard(&text);
         if intent.is_some() {
-            self.ending.responded = true;
+            self.responded();
         }
         let endpoint_ms = millis(media.saturating_sub(end.speech_end));
         let understood = intent.is_some();
@@ -96,7 +93,7 @@ impl Call {
 
     pub(super) fn listening_dtmf(&mut self, now: Instant, digit: Digit) {
         if let Some(action) = self.script.dtmf(digit) {
-            self.ending.responded = true;
+            self.responded();
             self.drop_turn();
             self.act(now, action);
         }

@@ -22,7 +22,7 @@ use phase::{Ear, Ears, MessageWait, Phase};
 pub use timer::{Timer, Timers};
 
 use crate::{
-    amd::AmdConfig,
+    amd::{Amd, AmdConfig},
     barge_in::BargeInConfig,
     frame::{Frame, SampleRate},
     scenario::{Action, ScenarioRun},
@@ -95,6 +95,8 @@ pub struct Call {
     script: ScenarioRun,
     phase: Phase,
     ears: Ears,
+    /// From the answer on; goes on listening after its verdict.
+    amd: Option<Amd>,
     timers: Timers,
     commands: VecDeque<Command>,
     ending: Ending,
@@ -115,6 +117,7 @@ impl Call {
         timers.set(Timer::Ring, now, config.ring_timeout + RING_SLACK);
         Self {
             ears: Ears::new(config.rate),
+            amd: None,
             config,
             script,
             phase: Phase::Ringing { early: VecDeque::new(), rang: false },
@@ -202,7 +205,7 @@ impl Call {
     /// No audio before this will be asked for again.
     #[must_use]
     pub fn audio_needed_from(&self) -> Duration {
-        if matches!(self.phase, Phase::Ringing { .. } | Phase::Amd { .. }) {
+        if self.amd.as_ref().is_none_or(Amd::is_listening) && !matches!(self.phase, Phase::Ended) {
             return Duration::ZERO;
         }
         let recent = self.ears.media.saturating_sub(self.config.listening.pre_roll * 3);
@@ -247,12 +250,18 @@ impl Call {
     fn hear(&mut self, now: Instant, frame: &Frame) {
         let ear = self.ears.frame(frame);
         self.emit_all(&ear);
+        if self.amd_frame(now, &ear) {
+            return;
+        }
         match &self.phase {
-            Phase::Amd { .. } => self.amd_frame(now, &ear),
             Phase::Speaking(_) => self.speaking_frame(now, &ear),
             Phase::Listening(_) => self.listening_frame(now, &ear),
             Phase::AwaitingMessage(_) => self.awaiting_message_frame(now, &ear),
-            Phase::Ringing { .. } | Phase::Transferring | Phase::HangingUp { .. } | Phase::Ended => {}
+            Phase::Ringing { .. }
+            | Phase::Amd
+            | Phase::Transferring
+            | Phase::HangingUp { .. }
+            | Phase::Ended => {}
         }
     }
 
@@ -308,12 +317,15 @@ impl Call {
 
     fn transcript(&mut self, now: Instant, transcript: &Transcript) {
         self.emit(transcript_event(transcript));
+        if transcript.purpose == Purpose::Amd {
+            self.amd_transcript(now, transcript);
+            return;
+        }
         match &self.phase {
-            Phase::Amd { .. } => self.amd_transcript(now, transcript),
             Phase::Speaking(_) => self.speaking_transcript(now, transcript),
-            Phase::Listening(_) => self.listening_transcript(transcript),
+            Phase::Listening(_) | Phase::AwaitingMessage(_) => self.listening_transcript(transcript),
             Phase::Ringing { .. }
-            | Phase::AwaitingMessage(_)
+            | Phase::Amd
             | Phase::Transferring
             | Phase::HangingUp { .. }
             | Phase::Ended => {}
@@ -326,7 +338,7 @@ impl Call {
             Phase::Speaking(_) => self.speaking_dtmf(now, digit),
             Phase::Listening(_) => self.listening_dtmf(now, digit),
             Phase::Ringing { .. }
-            | Phase::Amd { .. }
+            | Phase::Amd
             | Phase::AwaitingMessage(_)
             | Phase::Transferring
             | Phase::HangingUp { .. }
@@ -358,6 +370,14 @@ impl Call {
                 self.ending.outcome = Some(disposition);
                 self.hang_up(now, reason);
             }
+        }
+    }
+
+    /// They said or pressed something the scenario could use.
+    fn responded(&mut self) {
+        self.ending.responded = true;
+        if let Some(amd) = &mut self.amd {
+            amd.answered_prompt();
         }
     }
 

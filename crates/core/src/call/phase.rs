@@ -6,7 +6,6 @@ use serde::{Deserialize, Serialize};
 
 use super::{HangupReason, PlayId, UtteranceId};
 use crate::{
-    amd::Amd,
     barge_in::BargeIn,
     frame::{FRAME, Frame, SampleRate},
     music::MusicDetector,
@@ -23,11 +22,8 @@ pub(super) enum Phase {
         early: VecDeque<Frame>,
         rang: bool,
     },
-    Amd {
-        amd: Amd,
-        /// The transcription asked for.
-        asked: Option<UtteranceId>,
-    },
+    /// Answered; who it is remains to be seen.
+    Amd,
     Speaking(Speaking),
     Listening(Listening),
     /// A machine answered: waiting until it records.
@@ -72,7 +68,7 @@ impl Phase {
     pub(super) fn name(&self) -> PhaseName {
         match self {
             Self::Ringing { .. } => PhaseName::Ringing,
-            Self::Amd { .. } => PhaseName::Amd,
+            Self::Amd => PhaseName::Amd,
             Self::Speaking(_) => PhaseName::Speaking,
             Self::Listening(_) => PhaseName::Listening,
             Self::AwaitingMessage(_) => PhaseName::AwaitingMessage,

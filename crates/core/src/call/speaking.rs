@@ -9,7 +9,6 @@ use super::{
     timer::Timer,
 };
 use crate::{
-    amd::{Cause, Decision, Evidence, Verdict},
     barge_in::BargeIn,
     scenario::{Action, Prompt},
     turn::{Reply, TurnEnd, TurnStep},
@@ -17,8 +16,6 @@ use crate::{
 
 /// What was said under the prompt answers it if it ended no longer before the prompt did.
 const ASIDE_COUNTS: Duration = Duration::from_millis(1500);
-/// A beep this late after the answer may still be a machine's.
-const LATE_BEEP: Duration = Duration::from_secs(30);
 
 impl Call {
     pub(super) fn play(&mut self, now: Instant, prompt: Prompt, barge_in: bool) {
@@ -100,9 +97,6 @@ impl Call {
     }
 
     pub(super) fn speaking_frame(&mut self, now: Instant, ear: &Ear) {
-        if self.late_beep(now, ear) {
-            return;
-        }
         if let (Some(at), None) = (ear.speech_started, &self.ears.turn) {
             self.ears.begin_turn(at, self.config.speaking);
             if let Phase::Speaking(Speaking { policy: Some(policy), .. }) = &mut self.phase {
@@ -195,34 +189,8 @@ impl Call {
         if let Some(action) = self.script.dtmf(digit) {
             self.stop_playing(now, Some(BargeInCause::Dtmf));
             self.drop_turn();
-            self.ending.responded = true;
+            self.responded();
             self.act(now, action);
         }
-    }
-
-    /// A machine's beep under our opening: it was no person after all.
-    pub(super) fn late_beep(&mut self, now: Instant, ear: &Ear) -> bool {
-        let Some(tone) = &ear.beep_ended else { return false };
-        let person =
-            matches!(self.ending.verdict, Some(Verdict::Human | Verdict::Unknown | Verdict::Silence));
-        if !person || self.ending.responded || self.ears.media > LATE_BEEP {
-            return false;
-        }
-        let decision = Decision {
-            verdict: Verdict::Voicemail,
-            cause: Cause::Tone,
-            confidence: 0.95,
-            evidence: vec![Evidence::Tone { tone: tone.tone, at_ms: millis(tone.at) }],
-        };
-        self.note_verdict(&decision, None);
-        self.stop_playing(now, Some(BargeInCause::Machine));
-        self.drop_turn();
-        let Some(action) = self.script.machine(Verdict::Voicemail) else { return true };
-        self.act(now, action);
-        // The beep that told us has ended: the message may start.
-        if matches!(self.phase, Phase::AwaitingMessage(_)) {
-            self.awaiting_message_frame(now, ear);
-        }
-        true
     }
 }
