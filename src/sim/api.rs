@@ -9,7 +9,7 @@ use super::{
     hub::lock,
     player::{BROADCAST_LEAD, Job},
     report::{BreakReport, EndedBy},
-    stream::Module,
+    slot::Module,
     wire::split_args,
 };
 

@@ -111,7 +111,7 @@ pub(super) fn voiced(clip: &[i16]) -> Option<(usize, usize)> {
     };
     let mut frames = clip.chunks(FRAME).enumerate().filter(|(_, frame)| loud(frame)).map(|(i, _)| i);
     let first = frames.next()?;
-    let last = frames.last().unwrap_or(first);
+    let last = frames.next_back().unwrap_or(first);
     Some((first * FRAME, ((last + 1) * FRAME).min(clip.len())))
 }
 

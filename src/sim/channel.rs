@@ -10,7 +10,7 @@ use super::{
     hub::lock,
     performer::Performer,
     player::Player,
-    stream::Slot,
+    slot::Slot,
 };
 
 pub(super) struct Channel {

@@ -12,7 +12,7 @@ use tokio_tungstenite::{
     tungstenite::{handshake::client::generate_key, protocol::Role},
 };
 
-use super::stream::Module;
+use super::slot::Module;
 
 /// libwsc gives up so soon, whatever its documentation says.
 const UPGRADE_WITHIN: Duration = Duration::from_secs(1);

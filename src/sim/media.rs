@@ -10,7 +10,7 @@ use super::{
     channel::{Channel, Leg},
     hub::lock,
     performer::Deed,
-    player::{Playing, Step},
+    player::{Job, Playing, Step},
     report::{EndedBy, PlayReport, SaidReport, millis, ms},
 };
 
@@ -63,7 +63,7 @@ impl World {
     fn took(&self, channel: &Channel, leg: &mut Leg, step: Step) {
         match step {
             Step::Started(playing) => {
-                self.executes(channel, leg, &playing.job.app_uuid, &playing.job.arg);
+                self.executes(channel, leg, &playing.job);
                 if let Some(performer) = &mut leg.performer {
                     performer.prompt_started();
                 }
@@ -87,7 +87,7 @@ impl World {
                 self.hub.publish(event);
             }
             Step::NotFound(job) => {
-                self.executes(channel, leg, &job.app_uuid, &job.arg);
+                self.executes(channel, leg, &job);
                 let now = self.report.now();
                 let line = format!("would hear {}, but the file cannot be played", job.arg);
                 self.report.call(&channel.uuid, Some(line), |call, _| {
@@ -101,7 +101,7 @@ impl World {
                         not_found: true,
                     });
                 });
-                self.executed(channel, leg, &job.app_uuid, &job.arg, "FILE NOT FOUND");
+                self.executed(channel, leg, &job, "FILE NOT FOUND");
             }
             Step::Stopped { was, broken } => {
                 self.playback_stopped(channel, leg, &was, broken);
@@ -135,24 +135,26 @@ impl World {
         }
         self.hub.publish(event.with("Playback-Status", if broken { "break" } else { "done" }));
         let response = if hung_up { "PLAYBACK ERROR" } else { "FILE PLAYED" };
-        self.executed(channel, leg, &was.job.app_uuid, &was.job.arg, response);
+        self.executed(channel, leg, &was.job, response);
     }
 
-    fn executes(&self, channel: &Channel, leg: &mut Leg, app_uuid: &str, arg: &str) {
-        leg.set_var("current_application_data", arg);
+    fn executes(&self, channel: &Channel, leg: &mut Leg, job: &Job) {
+        leg.set_var("current_application_data", &job.arg);
         leg.set_var("current_application", "playback");
         let event = channel.event("CHANNEL_EXECUTE", leg).with("Application", "playback");
-        self.hub.publish(event.with("Application-Data", arg).with("Application-UUID", app_uuid));
+        self.hub.publish(
+            event.with("Application-Data", job.arg.as_str()).with("Application-UUID", job.app_uuid.as_str()),
+        );
     }
 
-    fn executed(&self, channel: &Channel, leg: &mut Leg, app_uuid: &str, arg: &str, response: &str) {
+    fn executed(&self, channel: &Channel, leg: &mut Leg, job: &Job, response: &str) {
         leg.set_var("current_application_response", response);
         let event = channel
             .event("CHANNEL_EXECUTE_COMPLETE", leg)
             .with("Application", "playback")
-            .with("Application-Data", arg)
+            .with("Application-Data", job.arg.as_str())
             .with("Application-Response", response)
-            .with("Application-UUID", app_uuid);
+            .with("Application-UUID", job.app_uuid.as_str());
         self.hub.publish(event);
     }
 

@@ -26,11 +26,13 @@ mod dial;
 mod esl;
 mod event;
 mod handshake;
+mod hangup;
 mod hub;
 mod media;
 mod performer;
 mod player;
 mod report;
+mod slot;
 mod stream;
 mod stream_api;
 #[cfg(test)]
@@ -42,7 +44,7 @@ pub use demo::DEMO_CONTACTS;
 pub use hub::Delivery;
 pub use player::BreakEffect;
 pub use report::{BreakReport, CallReport, EndedBy, PlayReport, SaidReport, SimReport, StreamReport};
-pub use stream::DropStream;
+pub use slot::DropStream;
 
 use channel::Channel;
 use hub::{Hub, lock};
@@ -262,6 +264,6 @@ impl World {
     fn drop_stream(&self, uuid: &str, how: DropStream) -> bool {
         let Some(channel) = self.channel(uuid) else { return false };
         let leg = lock(&channel.leg);
-        leg.streams.iter().filter(|s| s.control.try_send(stream::Control::Drop(how)).is_ok()).count() > 0
+        leg.streams.iter().filter(|s| s.control.try_send(slot::Control::Drop(how)).is_ok()).count() > 0
     }
 }

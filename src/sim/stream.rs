@@ -2,10 +2,7 @@
 
 use std::{
     io,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
@@ -24,165 +21,16 @@ use tokio_tungstenite::{
         protocol::{CloseFrame, frame::coding::CloseCode},
     },
 };
-use tokio_util::sync::CancellationToken;
 
 use super::{
     World,
-    audio::{FRAME, Samples, mix},
-    handshake::{self, Target},
+    audio::FRAME,
+    handshake,
+    slot::{Control, DropStream, Mix, Module, Spec, State},
 };
 
-/// The module's own send queue; further frames are dropped.
-const FRAMES: usize = 1024;
-const CONTROLS: usize = 64;
-/// A `stop` so soon after `start` can block FreeSWITCH until the server closes.
-const TOO_SOON: Duration = Duration::from_millis(50);
-
-/// Which stream module was asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Module {
-    AudioStream,
-    AudioFork,
-}
-
-impl Module {
-    pub(super) fn event(self, what: &str) -> String {
-        match self {
-            Self::AudioStream => format!("mod_audio_stream::{what}"),
-            Self::AudioFork => format!("mod_audio_fork::{what}"),
-        }
-    }
-
-    pub(super) fn bug(self) -> &'static str {
-        match self {
-            Self::AudioStream => "audio_stream",
-            Self::AudioFork => "audio_fork",
-        }
-    }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Mix {
-    /// What the far party says.
-    Mono,
-    /// Both, summed; nothing while nothing plays.
-    Mixed,
-    /// Left the far party, right what plays; nothing while nothing plays.
-    Stereo,
-}
-
-/// What a `start` asked for, checked.
-#[derive(Debug, Clone)]
-pub(super) struct Spec {
-    pub(super) module: Module,
-    pub(super) bug_name: String,
-    pub(super) target: Target,
-    pub(super) mix: Mix,
-    /// Samples a second over 8000.
-    pub(super) factor: usize,
-    pub(super) frames_per_message: usize,
-    pub(super) heart_beat: Option<Duration>,
-    pub(super) extra_headers: Vec<(String, String)>,
-    pub(super) metadata: Option<String>,
-}
-
-/// How a fault ends a connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DropStream {
-    /// The TCP connection ends without a WebSocket Close.
-    Eof,
-    /// The TCP connection is reset.
-    Reset,
-}
-
-pub(super) enum Control {
-    Text(String),
-    Stop { text: Option<String>, done: Option<oneshot::Sender<()>> },
-    Drop(DropStream),
-}
-
-/// The media bug on a channel: stays after a clean close, until `stop`.
-pub(super) struct Slot {
-    pub(super) module: Module,
-    pub(super) bug_name: String,
-    pub(super) number: usize,
-    pub(super) paused: bool,
-    pub(super) control: mpsc::Sender<Control>,
-    pub(super) state: Arc<State>,
-    mix: Mix,
-    frames: mpsc::Sender<Vec<i16>>,
-    started: Instant,
-}
-
-#[derive(Default)]
-pub(super) struct State {
-    up: AtomicBool,
-    /// The task is over; the bug may still be there.
-    pub(super) finished: CancellationToken,
-    /// `stop` came too soon: nothing more is done until the server closes.
-    hung: CancellationToken,
-}
-
-impl Slot {
-    /// Starts connecting. `number` names the stream within the call's report.
-    pub(super) fn start(world: &Arc<World>, uuid: &str, spec: Spec, number: usize) -> Self {
-        let (frames, frames_in) = mpsc::channel(FRAMES);
-        let (control, control_in) = mpsc::channel(CONTROLS);
-        let state = Arc::new(State::default());
-        let slot = Self {
-            module: spec.module,
-            bug_name: spec.bug_name.clone(),
-            number,
-            paused: false,
-            control,
-            state: state.clone(),
-            mix: spec.mix,
-            frames,
-            started: Instant::now(),
-        };
-        let stream = Stream {
-            world: world.clone(),
-            uuid: uuid.to_owned(),
-            spec,
-            number,
-            state,
-            waiting: Vec::new(),
-            last: 0,
-        };
-        world.spawn(stream.run(frames_in, control_in));
-        slot
-    }
-
-    /// 20 ms of the call. A full queue drops them, as the module does.
-    pub(super) fn feed(&self, read: &Samples, bot: Option<&Samples>) {
-        if self.paused || self.state.finished.is_cancelled() {
-            return;
-        }
-        let samples = match (self.mix, bot) {
-            (Mix::Mono, _) => read.to_vec(),
-            (Mix::Mixed | Mix::Stereo, None) => return,
-            (Mix::Mixed, Some(bot)) => {
-                let mut both = *read;
-                mix(&mut both, bot, 1.0);
-                both.to_vec()
-            }
-            (Mix::Stereo, Some(bot)) => read.iter().zip(bot).flat_map(|(l, r)| [*l, *r]).collect(),
-        };
-        let _ = self.frames.try_send(samples);
-    }
-
-    /// Whether a `stop` now would hang FreeSWITCH; if so, the stream hangs from now on.
-    pub(super) fn hang_if_too_soon(&self) -> bool {
-        let soon = !self.state.up.load(Ordering::Acquire) || self.started.elapsed() < TOO_SOON;
-        let hangs = soon && !self.state.finished.is_cancelled();
-        if hangs {
-            self.state.hung.cancel();
-        }
-        hangs
-    }
-}
-
-struct Stream {
+/// The connection of one slot.
+pub(super) struct Stream {
     world: Arc<World>,
     uuid: String,
     spec: Spec,
@@ -207,7 +55,23 @@ enum End {
 }
 
 impl Stream {
-    async fn run(mut self, mut frames: mpsc::Receiver<Vec<i16>>, mut control: mpsc::Receiver<Control>) {
+    pub(super) fn new(world: &Arc<World>, uuid: &str, spec: Spec, number: usize, state: Arc<State>) -> Self {
+        Self {
+            world: world.clone(),
+            uuid: uuid.to_owned(),
+            spec,
+            number,
+            state,
+            waiting: Vec::new(),
+            last: 0,
+        }
+    }
+
+    pub(super) async fn run(
+        mut self,
+        mut frames: mpsc::Receiver<Vec<i16>>,
+        mut control: mpsc::Receiver<Control>,
+    ) {
         let state = self.state.clone();
         match handshake::connect(&self.spec.target, self.spec.module, &self.spec.extra_headers).await {
             Err(refused) => {
@@ -380,15 +244,13 @@ impl Stream {
                 self.world.stream_event(&self.uuid, &self.spec.module.event("disconnect"), body);
             }
             End::Lost(error) => {
-                let words = match &error {
-                    Error::Io(e) if e.kind() == io::ErrorKind::ConnectionReset => {
-                        "Connection reset by peer (system error 104)"
-                    }
-                    Error::Io(e) if e.kind() == io::ErrorKind::BrokenPipe => "Broken pipe (system error 32)",
-                    _ if is_eof(&error) => EOF,
-                    _ => return self.lost(11, "Protocol error"),
-                };
-                self.lost(1, words);
+                let broken = if let Error::Io(e) = &error { Some(e.kind()) } else { None };
+                match broken {
+                    Some(io::ErrorKind::ConnectionReset) => self.lost(1, RESET),
+                    Some(io::ErrorKind::BrokenPipe) => self.lost(1, "Broken pipe (system error 32)"),
+                    Some(_) | None if is_eof(&error) => self.lost(1, EOF),
+                    Some(_) | None => self.lost(11, &format!("Protocol error: {error}")),
+                }
             }
             End::Dropped => self.lost(1, EOF),
         }
@@ -427,6 +289,7 @@ impl Stream {
     }
 }
 
+const RESET: &str = "Connection reset by peer (system error 104)";
 const EOF: &str = "Connection closed without WebSocket CLOSE (abnormal EOF)";
 
 fn is_eof(error: &Error) -> bool {

@@ -11,7 +11,7 @@ use super::{
     handshake::Target,
     hub::lock,
     report::StreamReport,
-    stream::{Control, Mix, Module, Slot, Spec},
+    slot::{Control, Mix, Module, Slot, Spec},
     wire::split_args,
 };
 
@@ -182,7 +182,9 @@ fn spec(module: Module, argv: &[String], var: impl Fn(&str) -> Option<String>) -
     let factor = match argv.get(2).map_or("8k", String::as_str) {
         "8k" => 1,
         "16k" => 2,
-        hz => hz.parse::<usize>().ok().filter(|hz| *hz > 0 && hz % 8000 == 0 && *hz <= 48_000)? / 8000,
+        hz => {
+            hz.parse::<usize>().ok().filter(|hz| *hz > 0 && hz.is_multiple_of(8000) && *hz <= 48_000)? / 8000
+        }
     };
     let rest = argv.get(3..).unwrap_or_default();
     let own = module == Module::AudioStream;
@@ -201,7 +203,7 @@ fn spec(module: Module, argv: &[String], var: impl Fn(&str) -> Option<String>) -
         target,
         mix,
         factor,
-        frames_per_message: if buffer > 0 && buffer % 20 == 0 { buffer / 20 } else { 1 },
+        frames_per_message: if buffer > 0 && buffer.is_multiple_of(20) { buffer / 20 } else { 1 },
         heart_beat: var("STREAM_HEART_BEAT")
             .filter(|_| own)
             .and_then(|v| v.parse().ok())

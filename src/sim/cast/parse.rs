@@ -86,7 +86,8 @@ struct WrittenCallee {
 enum Answer {
     After(Span),
     Busy,
-    NoAnswer,
+    #[serde(rename = "no_answer")]
+    Rings,
     Unallocated,
     NoRoute,
     Failure,
@@ -283,7 +284,7 @@ fn pickup(answer: &Answer) -> Pickup {
     match answer {
         Answer::After(span) => Pickup::Answers { after: span.0 },
         Answer::Busy => refuses("USER_BUSY"),
-        Answer::NoAnswer => Pickup::Rings,
+        Answer::Rings => Pickup::Rings,
         Answer::Unallocated => refuses("UNALLOCATED_NUMBER"),
         Answer::NoRoute => refuses("NO_ROUTE_DESTINATION"),
         Answer::Failure => refuses("NORMAL_TEMPORARY_FAILURE"),
