@@ -46,6 +46,7 @@ impl World {
             "hostname" => "stand-in".to_owned(),
             "module_exists" => self.module_exists(args.trim()).to_string(),
             "load" => self.load(args.trim()),
+            "file_exists" => std::path::Path::new(args.trim()).is_file().to_string(),
             "strftime" | "echo" => args.to_owned(),
             "global_getvar" | "eval" | "expand" | "create_uuid" => self.small(name, args),
             "reloadxml" => "+OK [Success]\n".to_owned(),
@@ -55,7 +56,9 @@ impl World {
 
     /// Keeps `-ERR` replies for the report.
     pub(super) fn note_refusal(&self, command: &str, reply: &str) {
-        if reply.starts_with("-ERR") || reply.starts_with("-USAGE") {
+        // A call that fails is no refused command.
+        let call = command.starts_with("originate");
+        if !call && (reply.starts_with("-ERR") || reply.starts_with("-USAGE")) {
             // What follows a URL's `?` may be a token.
             let command = command.split('?').next().unwrap_or_default();
             let line = format!("{command}: {}", reply.trim());

@@ -1,6 +1,6 @@
 //! A call's life: originate or inbound, ringing, answer, park, hangup.
 
-use std::{pin::Pin, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, pin::Pin, sync::Arc, time::Duration};
 
 use tokio::time::{Instant, sleep_until};
 
@@ -149,7 +149,7 @@ impl World {
             uuid: uuid.clone(),
             number: asked.dial_string.rsplit('/').next().unwrap_or_default().to_owned(),
             dial_string: asked.dial_string.clone(),
-            variables: asked.variables.iter().cloned().collect(),
+            variables: shown(&asked.variables),
             ..CallReport::default()
         };
         self.report.open(call, lock(&self.channels).len());
@@ -175,7 +175,7 @@ impl World {
             callee: callee.name.clone(),
             what: callee.what.clone(),
             inbound: channel.inbound,
-            variables: leg.vars.iter().cloned().collect(),
+            variables: shown(&leg.vars),
             ..CallReport::default()
         };
         self.report.open(call, up);
@@ -326,4 +326,10 @@ impl World {
     ) -> Pin<Box<dyn Future<Output = String> + Send + 'a>> {
         Box::pin(self.api(name, args))
     }
+}
+
+/// What follows a URL's `?` may be a token: it stays out of reports.
+fn shown(variables: &[(String, String)]) -> BTreeMap<String, String> {
+    let cut = |value: &str| value.split('?').next().unwrap_or_default().to_owned();
+    variables.iter().map(|(name, value)| (name.clone(), cut(value))).collect()
 }

@@ -101,7 +101,8 @@ impl Performer {
     pub(super) fn step(&mut self, bot: Option<&Samples>) -> (Samples, Vec<Deed>) {
         if bot.is_some() {
             self.ears.spoken += TICK;
-            self.ears.news = true;
+            // What the bot says while the callee talks is not listened to.
+            self.ears.news |= self.saying.is_empty();
         }
         let mut deeds = Vec::new();
         for i in 0..self.callee.acts.len() {
@@ -138,7 +139,7 @@ impl Performer {
             When::BotQuiet(long) => {
                 let earlier =
                     (0..i).any(|j| !self.done[j] && matches!(self.callee.acts[j].when, When::BotQuiet(_)));
-                let quiet = self.ears.quiet_since.is_some_and(|at| since(at, long));
+                let quiet = self.ears.quiet_since.is_some_and(|at| since(at.max(self.act_over), long));
                 !earlier && self.ears.news && quiet && self.saying.is_empty()
             }
             When::Interrupted(long) => self.ears.interrupted.is_some_and(|at| since(at, long)),
