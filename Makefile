@@ -8,7 +8,7 @@ SIDETONE = $(CARGO_TARGET_DIR)/release/sidetone
 # The tests share the build's features and profile. `backend` writes the file this reads, hence the nested makes.
 FEATURES = $(if $(filter onednn,$(shell cat $(CARGO_TARGET_DIR)/backend 2>/dev/null)),--features sidetone/onednn)
 
-.PHONY: help setup setup-npm backend build model models-test demo test lint clean-cache
+.PHONY: help setup setup-npm setup-tests backend build model models-test demo test lint clean-cache
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -20,6 +20,10 @@ setup: ## install what building needs (Debian; does nothing when it is there)
 
 setup-npm:
 	@scripts/setup.sh npm
+
+# The store is tested against a PostgreSQL server that the tests start and end themselves.
+setup-tests:
+	@scripts/setup.sh tests
 
 # Which matrix library CTranslate2 is built with: oneDNN where its wheels can be fetched, else ruy.
 backend: setup
@@ -45,7 +49,7 @@ models-test: setup-npm model
 demo: model ## 20 simulated calls with real Whisper
 	$(SIDETONE) demo
 
-test: models-test ## everything that is tested
+test: setup-tests models-test ## everything that is tested
 	$(MAKE) --no-print-directory run-tests
 
 .PHONY: run-tests

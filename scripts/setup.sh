@@ -3,6 +3,7 @@
 #
 #   scripts/setup.sh          what `make demo` needs
 #   scripts/setup.sh npm      and npm, which some speech models come through
+#   scripts/setup.sh tests    and PostgreSQL, which the tests start a server of their own of
 #
 # Works as root or with sudo; otherwise it prints the line to run. Never touches rustup or a cargo it finds new enough.
 set -euo pipefail
@@ -30,7 +31,12 @@ missing_packages() {
     python3 -c 'import ensurepip, venv' >/dev/null 2>&1 || packages+=(python3-venv)
     [ -e /etc/ssl/certs/ca-certificates.crt ] || packages+=(ca-certificates)
     if [ "${1:-}" = npm ] && ! command -v npm >/dev/null; then packages+=(npm); fi
+    if [ "${1:-}" = tests ] && ! has_postgres; then packages+=(postgresql); fi
     echo "${packages[@]}"
+}
+
+has_postgres() {
+    command -v initdb >/dev/null || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null
 }
 
 install() {

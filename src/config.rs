@@ -212,7 +212,8 @@ impl Default for Scenarios {
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Store {
-    /// `sqlite:PATH`; the file is made where it is missing.
+    /// `sqlite:PATH` (the file is made where it is missing), or `postgres://USER:PASSWORD@HOST/DATABASE` where several
+    /// sidecars share the work.
     #[serde(serialize_with = "url_without_password")]
     pub url: String,
 }
@@ -338,7 +339,7 @@ impl Config {
 }
 
 /// `postgres://user:password@host/db` with the password replaced.
-fn hide_password(url: &str) -> String {
+pub(crate) fn hide_password(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
     let Some((credentials, host)) = rest.rsplit_once('@') else { return url.to_owned() };
     let user = credentials.split_once(':').map_or(credentials, |(user, _)| user);

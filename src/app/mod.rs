@@ -203,13 +203,7 @@ fn public_url(config: &Config, addresses: Addresses) -> String {
 }
 
 fn recording_plan(config: &Config) -> RecordingPlan {
-    let dir = if config.record.dir.is_empty() {
-        let database = config.store.url.trim_start_matches("sqlite:");
-        std::path::Path::new(database).with_file_name("recordings")
-    } else {
-        config.record.dir.clone().into()
-    };
-    RecordingPlan { audio: config.record.audio, dir }
+    RecordingPlan { audio: config.record.audio, dir: crate::store::record_dir(config) }
 }
 
 /// A call needs two sockets or so; the usual soft limit of 1024 is soon reached, the hard one is not.

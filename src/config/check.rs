@@ -129,8 +129,10 @@ impl Config {
     fn check_service(&self, faults: &mut Vec<Fault>) {
         within(faults, "call.ring_timeout", self.call.ring_timeout, (1, 300));
         within(faults, "call.max_duration", self.call.max_duration, (5, 86_400));
-        need(faults, self.store.url.starts_with("sqlite:"), "store.url", || {
-            "is no database we can use: write sqlite:PATH".to_owned()
+        let known = self.store.url.starts_with("sqlite:") || crate::store::is_postgres(&self.store.url);
+        need(faults, known, "store.url", || {
+            "is no database we can use: write sqlite:PATH or postgres://USER:PASSWORD@HOST/DATABASE"
+                .to_owned()
         });
         let guarded = self.http.listen.ip().is_loopback() || !self.http.token.reveal().is_empty();
         need(faults, guarded, "http.token", || {

@@ -107,7 +107,7 @@ fn faults_name_their_key() {
         ("[amd]\ntranscript_wait = \"1m\"", "amd.transcript_wait"),
         ("[call]\nring_timeout = \"0s\"", "call.ring_timeout"),
         ("[call]\nmax_duration = \"1s\"", "call.max_duration"),
-        ("[store]\nurl = \"postgres://u:p@db/sidetone\"", "store.url"),
+        ("[store]\nurl = \"mysql://u:p@db/sidetone\"", "store.url"),
         ("[http]\nlisten = \"0.0.0.0:8080\"", "http.token"),
         ("[log]\nlevel = \"sidetone=loud\"", "log.level"),
     ] {
@@ -130,6 +130,7 @@ fn values_that_are_right_pass() {
         "[switch]\ndial_string = \"user/{digits}\"",
         "[http]\nlisten = \"0.0.0.0:8080\"\ntoken = \"t\"",
         "[store]\nurl = \"sqlite:/var/lib/sidetone/sidetone.db\"",
+        "[store]\nurl = \"postgres://u:p@db/sidetone\"",
     ] {
         assert_eq!(faults(text), [""; 0], "{text}");
     }

@@ -166,10 +166,8 @@ impl Store {
     ) -> Result<Campaign, StoreError> {
         let found = self.campaign(name).await?;
         let mut tx = self.write().await?;
-        let row = sqlx::query("select state from campaigns where id = $1")
-            .bind(found.id)
-            .fetch_one(&mut *tx.tx)
-            .await?;
+        let sql = format!("select state from campaigns where id = $1{}", tx.dialect.for_update());
+        let row = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(found.id).fetch_one(&mut *tx.tx).await?;
         let before: CampaignState = words::read(&row, "state")?;
         let after = before
             .after(control)

@@ -6,7 +6,7 @@ use sidetone_core::{call::CallId, campaign::CampaignState};
 use sqlx::{Row, any::AnyRow};
 
 use super::{
-    Dialect, Store, StoreError, WriteTx,
+    Store, StoreError, WriteTx,
     words::{self, word},
 };
 
@@ -103,7 +103,7 @@ impl Store {
         let wanted = usize::try_from(n).unwrap_or(usize::MAX);
         while claimed.len() < wanted {
             let missing = i64::try_from(wanted - claimed.len()).unwrap_or(i64::MAX);
-            let due = due_contacts(&mut tx, self.inner.dialect, (campaign, missing, now_ms)).await?;
+            let due = due_contacts(&mut tx, (campaign, missing, now_ms)).await?;
             if due.is_empty() {
                 break;
             }
@@ -123,9 +123,11 @@ impl Store {
 }
 
 /// The campaign's scenario where it runs. Read within the claim's transaction: a pause that was committed first
-/// holds.
+/// holds. On Postgres the row stays locked until the claim is committed, so that machines claim one after another.
 async fn running_scenario(tx: &mut WriteTx, campaign: i64) -> Result<Option<String>, StoreError> {
-    let row = sqlx::query("select scenario from campaigns where id = $1 and state = $2")
+    let sql =
+        format!("select scenario from campaigns where id = $1 and state = $2{}", tx.dialect.for_update());
+    let row = sqlx::query(sqlx::AssertSqlSafe(sql))
         .bind(campaign)
         .bind(word(CampaignState::Running))
         .fetch_optional(&mut *tx.tx)
@@ -135,19 +137,21 @@ async fn running_scenario(tx: &mut WriteTx, campaign: i64) -> Result<Option<Stri
 
 async fn due_contacts(
     tx: &mut WriteTx,
-    dialect: Dialect,
     (campaign, n, now_ms): (i64, i64, i64),
 ) -> Result<Vec<AnyRow>, StoreError> {
-    // Another database adds `for update skip locked`; here the transaction has the file to itself.
-    let sql = match dialect {
-        Dialect::Sqlite => {
-            "select id, number, variables, attempts, \
-             (select count(*) from suppressions s where s.number = contacts.number) as suppressed \
-             from contacts where campaign_id = $1 and state = 'waiting' and due_ms <= $2 \
-             order by due_ms, id limit $3"
-        }
-    };
-    Ok(sqlx::query(sql).bind(campaign).bind(now_ms).bind(n).fetch_all(&mut *tx.tx).await?)
+    let sql = format!(
+        "select id, number, variables, attempts, \
+         (select count(*) from suppressions s where s.number = contacts.number) as suppressed \
+         from contacts where campaign_id = $1 and state = 'waiting' and due_ms <= $2 \
+         order by due_ms, id limit $3{}",
+        tx.dialect.for_taking()
+    );
+    Ok(sqlx::query(sqlx::AssertSqlSafe(sql))
+        .bind(campaign)
+        .bind(now_ms)
+        .bind(n)
+        .fetch_all(&mut *tx.tx)
+        .await?)
 }
 
 async fn suppress(tx: &mut WriteTx, contact: i64) -> Result<(), StoreError> {

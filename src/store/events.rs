@@ -64,6 +64,7 @@ pub(super) enum Job {
 pub(super) struct Writer {
     pub(super) pool: AnyPool,
     pub(super) writing: Arc<Mutex<()>>,
+    pub(super) dialect: Dialect,
     pub(super) dropped: Arc<AtomicU64>,
     pub(super) record_dir: Option<PathBuf>,
 }
@@ -198,7 +199,7 @@ impl Writer {
     /// Says how many were not inserted because their number was taken.
     async fn insert(&self, records: &[EventRecord]) -> Result<u64, StoreError> {
         let mut repeated = 0;
-        let mut tx = begin(&self.pool, &self.writing, Dialect::Sqlite).await?;
+        let mut tx = begin(&self.pool, &self.writing, self.dialect).await?;
         for record in records {
             let done = sqlx::query(
                 "insert into events (call_id, seq, at_ms, media_ms, body) values ($1, $2, $3, $4, $5) \

@@ -6,7 +6,8 @@ use sidetone_core::call::CallId;
 
 use crate::config::Config;
 
-/// Where a call's files are: `record.dir`, or the folder `recordings` beside the database where that is empty.
+/// Where a call's files are: `record.dir`, or the folder `recordings` beside the database where that is empty
+/// (in the working folder where the database is elsewhere).
 #[must_use]
 pub fn record_dir(config: &Config) -> PathBuf {
     if !config.record.dir.is_empty() {

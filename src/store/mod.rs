@@ -10,6 +10,7 @@ mod events;
 mod files;
 mod privacy;
 mod report;
+pub mod scratch;
 mod serving;
 mod words;
 
@@ -25,6 +26,8 @@ use std::{
 use sidetone_core::campaign::ControlRefused;
 use sqlx::{Any, AnyConnection, AnyPool, Transaction, any::AnyPoolOptions};
 use tokio::sync::{Mutex, OwnedMutexGuard, mpsc};
+
+use crate::config::hide_password;
 
 pub use attempts::{AdHoc, Attempt, FinishedCall, Origin, Orphan};
 pub use campaigns::{ActiveCampaign, Campaign, CampaignCounts, NewCampaign};
@@ -60,7 +63,28 @@ struct Inner {
 /// What cannot be said the same way to every database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Dialect {
+    /// One writer at a time: a transaction that writes has the file to itself.
     Sqlite,
+    /// Many writers, on many machines: rows are locked.
+    Postgres,
+}
+
+impl Dialect {
+    /// Ends a `select` whose rows this transaction is about to change.
+    fn for_update(self) -> &'static str {
+        match self {
+            Self::Sqlite => "",
+            Self::Postgres => " for no key update",
+        }
+    }
+
+    /// Ends a `select` of work that others look for too: what somebody else has taken is passed over.
+    fn for_taking(self) -> &'static str {
+        match self {
+            Self::Sqlite => "",
+            Self::Postgres => " for update skip locked",
+        }
+    }
 }
 
 /// What went wrong in the database, or why it refused.
@@ -118,17 +142,18 @@ impl Store {
             .idle_timeout(None)
             .max_lifetime(None)
             .acquire_timeout(Duration::from_secs(30))
-            .after_connect(|connection, _| Box::pin(prepare(connection)))
+            .after_connect(move |connection, _| Box::pin(prepare(connection, dialect)))
             .connect(&full_url)
             .await
-            .map_err(|source| StoreError::Open { url: url.to_owned(), source })?;
-        migrate(&pool).await?;
+            .map_err(|source| StoreError::Open { url: hide_password(url), source })?;
+        migrate(&pool, dialect).await?;
 
         let writing = Arc::new(Mutex::new(()));
         let dropped_events = Arc::new(AtomicU64::new(0));
         let writer = events::Writer {
             pool: pool.clone(),
             writing: Arc::clone(&writing),
+            dialect,
             dropped: Arc::clone(&dropped_events),
             record_dir,
         };
@@ -170,7 +195,8 @@ impl Store {
 /// A transaction that may write.
 struct WriteTx {
     tx: Transaction<'static, Any>,
-    _turn: OwnedMutexGuard<()>,
+    dialect: Dialect,
+    _turn: Option<OwnedMutexGuard<()>>,
 }
 
 impl WriteTx {
@@ -181,22 +207,27 @@ impl WriteTx {
 
 /// Begins as a writer at once: a transaction that turns into one later can fail where it need not.
 async fn begin(pool: &AnyPool, writing: &Arc<Mutex<()>>, dialect: Dialect) -> Result<WriteTx, StoreError> {
-    let turn = Arc::clone(writing).lock_owned().await;
-    let tx = match dialect {
-        Dialect::Sqlite => pool.begin_with("begin immediate").await?,
-    };
-    Ok(WriteTx { tx, _turn: turn })
+    match dialect {
+        Dialect::Sqlite => {
+            let turn = Arc::clone(writing).lock_owned().await;
+            let tx = pool.begin_with("begin immediate").await?;
+            Ok(WriteTx { tx, dialect, _turn: Some(turn) })
+        }
+        Dialect::Postgres => Ok(WriteTx { tx: pool.begin().await?, dialect, _turn: None }),
+    }
 }
 
-/// Two processes that start at once on a fresh file can both begin: the one that comes second finds the tables made
-/// when it tries again.
-async fn migrate(pool: &AnyPool) -> Result<(), StoreError> {
-    let migrations = sqlx::migrate!("./migrations/sqlite");
+/// Several processes may start at once on a fresh database. Postgres makes them wait for one another (an advisory
+/// lock); on a SQLite file both can begin, and the one that comes second finds the tables made when it tries again.
+async fn migrate(pool: &AnyPool, dialect: Dialect) -> Result<(), StoreError> {
+    use sqlx::migrate::MigrateError;
+    let migrations = match dialect {
+        Dialect::Sqlite => sqlx::migrate!("./migrations/sqlite"),
+        Dialect::Postgres => sqlx::migrate!("./migrations/postgres"),
+    };
     for wait_ms in [50, 200, 1000] {
         match migrations.run(pool).await {
-            Err(
-                sqlx::migrate::MigrateError::Execute(_) | sqlx::migrate::MigrateError::ExecuteMigration(..),
-            ) => {
+            Err(MigrateError::Execute(_) | MigrateError::ExecuteMigration(..)) => {
                 tokio::time::sleep(Duration::from_millis(wait_ms)).await;
             }
             done => return Ok(done?),
@@ -206,25 +237,39 @@ async fn migrate(pool: &AnyPool) -> Result<(), StoreError> {
 }
 
 /// What every connection is told first. An attempt that was written must survive a power cut (`full`), and what a
-/// person asked us to forget must not linger in the file (`secure_delete`).
-async fn prepare(connection: &mut AnyConnection) -> Result<(), sqlx::Error> {
-    for pragma in [
+/// person asked us to forget must not linger in the file (`secure_delete`). A machine that vanished must not keep its
+/// locks: Postgres ends its transaction.
+async fn prepare(connection: &mut AnyConnection, dialect: Dialect) -> Result<(), sqlx::Error> {
+    const SQLITE: [&str; 5] = [
         "pragma busy_timeout = 10000",
         "pragma journal_mode = wal",
         "pragma synchronous = full",
         "pragma foreign_keys = on",
         "pragma secure_delete = on",
-    ] {
-        sqlx::query(pragma).execute(&mut *connection).await?;
+    ];
+    const POSTGRES: [&str; 3] = [
+        "set idle_in_transaction_session_timeout = '10s'",
+        "set lock_timeout = '10s'",
+        "set tcp_user_timeout = '10s'",
+    ];
+    let settings = match dialect {
+        Dialect::Sqlite => &SQLITE[..],
+        Dialect::Postgres => &POSTGRES[..],
+    };
+    for setting in settings {
+        sqlx::query(*setting).execute(&mut *connection).await?;
     }
     Ok(())
 }
 
 /// The kind of database and the URL with what we add to it; makes the file's folder.
 fn complete(url: &str) -> Result<(Dialect, String), StoreError> {
-    let bad = |message: &str| StoreError::Url { url: url.to_owned(), message: message.to_owned() };
+    let bad = |message: &str| StoreError::Url { url: hide_password(url), message: message.to_owned() };
+    if is_postgres(url) {
+        return Ok((Dialect::Postgres, url.to_owned()));
+    }
     let Some(rest) = url.strip_prefix("sqlite:") else {
-        return Err(bad("write `sqlite:` and a file's path; no other database is supported yet"));
+        return Err(bad("write `sqlite:` and a file's path, or `postgres://user:password@host/database`"));
     };
     if is_memory(url) {
         return Ok((Dialect::Sqlite, url.to_owned()));
@@ -242,6 +287,11 @@ fn complete(url: &str) -> Result<(Dialect, String), StoreError> {
         false => format!("{url}{}mode=rwc", if rest.contains('?') { '&' } else { '?' }),
     };
     Ok((Dialect::Sqlite, full))
+}
+
+/// Whether a URL names a PostgreSQL database.
+pub(crate) fn is_postgres(url: &str) -> bool {
+    ["postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme))
 }
 
 fn is_memory(url: &str) -> bool {

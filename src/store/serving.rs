@@ -190,7 +190,8 @@ impl Store {
         }
         let mut taken = Vec::new();
         let mut tx = self.write().await?;
-        for row in sqlx::query(WAITING).bind(placed_before_ms).fetch_all(&mut *tx.tx).await? {
+        let waiting = sqlx::AssertSqlSafe(format!("{WAITING}{}", tx.dialect.for_taking()));
+        for row in sqlx::query(waiting).bind(placed_before_ms).fetch_all(&mut *tx.tx).await? {
             let id: i64 = row.try_get("id")?;
             let body: String = row.try_get("body")?;
             let wish: Result<CallWish, _> = serde_json::from_str(&body);

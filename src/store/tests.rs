@@ -1,6 +1,6 @@
-//! The store's contract. Every check is handed fresh stores by [`Db`], so that another database can be put there.
+//! The store's contract, checked against SQLite and against a PostgreSQL server of its own.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::OnceLock, time::Duration};
 
 use sidetone_core::{
     amd::{Cause, Verdict},
@@ -14,17 +14,68 @@ const NOW: i64 = 1_700_000_000_000;
 
 /// A database of its own; [`Self::open`] opens it again, as another process would.
 struct Db {
-    folder: tempfile::TempDir,
+    url: String,
+    _folder: Option<tempfile::TempDir>,
 }
 
 impl Db {
-    fn new() -> Self {
-        Self { folder: tempfile::tempdir().unwrap() }
+    fn sqlite() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}", folder.path().join("new/test.db").display());
+        Self { url, _folder: Some(folder) }
+    }
+
+    /// On the one server that this test binary starts.
+    async fn postgres() -> Self {
+        static SERVER: OnceLock<scratch::ScratchPostgres> = OnceLock::new();
+        let server = SERVER.get_or_init(|| scratch::ScratchPostgres::start().unwrap());
+        Self { url: server.database().await.unwrap(), _folder: None }
     }
 
     async fn open(&self) -> Store {
-        Store::open(&format!("sqlite:{}", self.folder.path().join("new/test.db").display())).await.unwrap()
+        Store::open(&self.url).await.unwrap()
     }
+}
+
+/// Runs every check against both databases.
+macro_rules! contract {
+    ($($check:ident),* $(,)?) => {
+        mod sqlite {
+            use super::Db;
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+            async fn $check() {
+                super::$check(Db::sqlite()).await;
+            })*
+        }
+        mod postgres {
+            use super::Db;
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+            async fn $check() {
+                super::$check(Db::postgres().await).await;
+            })*
+        }
+    };
+}
+
+contract! {
+    campaigns_are_made_found_and_controlled,
+    a_second_campaign_of_the_same_name_is_refused,
+    a_number_is_in_a_campaign_once,
+    a_claim_writes_the_attempt_before_anybody_dials,
+    only_a_running_campaign_is_claimed_from,
+    no_contact_is_claimed_twice_by_many_at_once,
+    an_outcome_is_kept_whole_and_only_once,
+    a_retry_waits_and_the_cap_ends_it,
+    a_call_that_was_never_placed_does_not_count,
+    after_a_crash_the_attempt_is_an_orphan_and_its_contact_stays_claimed,
+    a_suppressed_number_is_passed_over,
+    events_of_many_calls_are_all_written_before_an_outcome,
+    the_heart_of_serve,
+    a_living_process_keeps_its_name_and_a_dead_one_does_not,
+    a_wish_becomes_one_call_and_a_stale_or_suppressed_one_none,
+    forgetting_leaves_the_count_and_the_do_not_call_entry,
+    the_sweep_takes_what_is_old,
+    many_may_open_a_fresh_database_at_once,
 }
 
 async fn campaign(store: &Store, name: &str, contacts: usize) -> Campaign {
@@ -61,9 +112,7 @@ fn record(call: &CallId, seq: i64, event: Event) -> EventRecord {
     EventRecord { call: call.clone(), seq, at_ms: NOW + seq, media_ms: Some(seq), event }
 }
 
-#[tokio::test]
-async fn campaigns_are_made_found_and_controlled() {
-    let db = Db::new();
+async fn campaigns_are_made_found_and_controlled(db: Db) {
     let store = db.open().await;
     let made = campaign(&store, "spring", 0).await;
     assert_eq!((made.state, made.cps, made.max_concurrent), (CampaignState::Draft, 2.5, 5));
@@ -85,9 +134,7 @@ async fn campaigns_are_made_found_and_controlled() {
     assert_eq!((again.started_ms, again.ended_ms), (Some(NOW + 1), None));
 }
 
-#[tokio::test]
-async fn a_second_campaign_of_the_same_name_is_refused() {
-    let db = Db::new();
+async fn a_second_campaign_of_the_same_name_is_refused(db: Db) {
     let store = db.open().await;
     campaign(&store, "spring", 0).await;
     let new = NewCampaign {
@@ -103,9 +150,7 @@ async fn a_second_campaign_of_the_same_name_is_refused() {
     assert_eq!(error.to_string(), "a campaign called `spring` exists already");
 }
 
-#[tokio::test]
-async fn a_number_is_in_a_campaign_once() {
-    let db = Db::new();
+async fn a_number_is_in_a_campaign_once(db: Db) {
     let store = db.open().await;
     let spring = campaign(&store, "spring", 2).await;
     let batch = [contact("+33600000001"), contact("+33611111111")];
@@ -116,9 +161,7 @@ async fn a_number_is_in_a_campaign_once() {
     assert_eq!(store.campaign_counts(autumn.id).await.unwrap().waiting, 2);
 }
 
-#[tokio::test]
-async fn a_claim_writes_the_attempt_before_anybody_dials() {
-    let db = Db::new();
+async fn a_claim_writes_the_attempt_before_anybody_dials(db: Db) {
     let store = db.open().await;
     let spring = running(&store, 3).await;
     let claimed = store.claim_contacts(spring.id, 2, "one", NOW).await.unwrap();
@@ -134,9 +177,7 @@ async fn a_claim_writes_the_attempt_before_anybody_dials() {
     assert_eq!((counts.contacts, counts.waiting, counts.live), (3, 1, 2));
 }
 
-#[tokio::test]
-async fn only_a_running_campaign_is_claimed_from() {
-    let db = Db::new();
+async fn only_a_running_campaign_is_claimed_from(db: Db) {
     let store = db.open().await;
     let spring = campaign(&store, "spring", 3).await;
     assert_eq!(store.claim_contacts(spring.id, 9, "one", NOW).await.unwrap(), []);
@@ -145,9 +186,7 @@ async fn only_a_running_campaign_is_claimed_from() {
     assert_eq!(store.claim_contacts(spring.id, 9, "one", NOW).await.unwrap(), []);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn no_contact_is_claimed_twice_by_many_at_once() {
-    let db = Db::new();
+async fn no_contact_is_claimed_twice_by_many_at_once(db: Db) {
     let store = db.open().await;
     let spring = running(&store, 60).await;
     let mut claimers = Vec::new();
@@ -175,9 +214,7 @@ async fn no_contact_is_claimed_twice_by_many_at_once() {
     assert_eq!((total, all.len()), (60, 60));
 }
 
-#[tokio::test]
-async fn an_outcome_is_kept_whole_and_only_once() {
-    let db = Db::new();
+async fn an_outcome_is_kept_whole_and_only_once(db: Db) {
     let store = db.open().await;
     let spring = running(&store, 1).await;
     let call = store.claim_contacts(spring.id, 1, "one", NOW).await.unwrap().remove(0).call;
@@ -207,9 +244,7 @@ async fn an_outcome_is_kept_whole_and_only_once() {
     assert_eq!(store.campaign("spring").await.unwrap().state, CampaignState::Done);
 }
 
-#[tokio::test]
-async fn a_retry_waits_and_the_cap_ends_it() {
-    let db = Db::new();
+async fn a_retry_waits_and_the_cap_ends_it(db: Db) {
     let store = db.open().await;
     let spring = running(&store, 1).await;
     let retries = spring.retry_table();
@@ -229,9 +264,7 @@ async fn a_retry_waits_and_the_cap_ends_it() {
     assert_eq!((counts.done, counts.attempts, counts.by_disposition[&Disposition::Busy]), (1, 3, 3));
 }
 
-#[tokio::test]
-async fn a_call_that_was_never_placed_does_not_count() {
-    let db = Db::new();
+async fn a_call_that_was_never_placed_does_not_count(db: Db) {
     let store = db.open().await;
     let spring = running(&store, 1).await;
     let call = store.claim_contacts(spring.id, 1, "one", NOW).await.unwrap().remove(0).call;
@@ -242,9 +275,7 @@ async fn a_call_that_was_never_placed_does_not_count() {
     assert_eq!(store.attempt(call.as_str()).await.unwrap().disposition, Some(Disposition::Failed));
 }
 
-#[tokio::test]
-async fn after_a_crash_the_attempt_is_an_orphan_and_its_contact_stays_claimed() {
-    let db = Db::new();
+async fn after_a_crash_the_attempt_is_an_orphan_and_its_contact_stays_claimed(db: Db) {
     let call = {
         let store = db.open().await;
         let spring = running(&store, 1).await;
@@ -268,9 +299,7 @@ async fn after_a_crash_the_attempt_is_an_orphan_and_its_contact_stays_claimed() 
     assert_eq!(store.claim_contacts(spring.id, 1, "one", i64::MAX).await.unwrap(), []);
 }
 
-#[tokio::test]
-async fn a_suppressed_number_is_passed_over() {
-    let db = Db::new();
+async fn a_suppressed_number_is_passed_over(db: Db) {
     let store = db.open().await;
     let spring = running(&store, 3).await;
     store.suppress("+33600000001", "asked by letter", NOW).await.unwrap();
@@ -305,9 +334,7 @@ async fn events_come_back_in_order_and_a_repeated_number_is_counted() {
     );
 }
 
-#[tokio::test]
-async fn events_of_many_calls_are_all_written_before_an_outcome() {
-    let db = Db::new();
+async fn events_of_many_calls_are_all_written_before_an_outcome(db: Db) {
     let store = db.open().await;
     let call = CallId::new("c-1").unwrap();
     let adopted = AdHoc {
@@ -326,9 +353,7 @@ async fn events_of_many_calls_are_all_written_before_an_outcome() {
     assert_eq!(store.call_timeline(&call).await.unwrap().len(), 2000);
 }
 
-#[tokio::test]
-async fn the_heart_of_serve() {
-    let db = Db::new();
+async fn the_heart_of_serve(db: Db) {
     let store = db.open().await;
     assert_eq!(store.live_serve(NOW).await.unwrap(), None);
     store.start_serving("one", NOW).await.unwrap();
@@ -340,9 +365,7 @@ async fn the_heart_of_serve() {
     assert_eq!(store.live_serve(NOW + 7000).await.unwrap(), None);
 }
 
-#[tokio::test]
-async fn a_living_process_keeps_its_name_and_a_dead_one_does_not() {
-    let db = Db::new();
+async fn a_living_process_keeps_its_name_and_a_dead_one_does_not(db: Db) {
     let store = db.open().await;
     for (pid, refused) in [(1, true), (i64::from(u32::MAX), false)] {
         sqlx::query("delete from heartbeats").execute(store.pool()).await.unwrap();
@@ -368,9 +391,7 @@ fn wish(number: Option<&str>) -> CallWish {
     }
 }
 
-#[tokio::test]
-async fn a_wish_becomes_one_call_and_a_stale_or_suppressed_one_none() {
-    let db = Db::new();
+async fn a_wish_becomes_one_call_and_a_stale_or_suppressed_one_none(db: Db) {
     let store = db.open().await;
     store.suppress("+33600000001", "asked", NOW).await.unwrap();
     let id = store.place_wish(&wish(None), NOW).await.unwrap();
@@ -394,9 +415,7 @@ async fn a_wish_becomes_one_call_and_a_stale_or_suppressed_one_none() {
     }
 }
 
-#[tokio::test]
-async fn forgetting_leaves_the_count_and_the_do_not_call_entry() {
-    let db = Db::new();
+async fn forgetting_leaves_the_count_and_the_do_not_call_entry(db: Db) {
     let store = db.open().await;
     let spring = running(&store, 2).await;
     let call = store.claim_contacts(spring.id, 1, "one", NOW).await.unwrap().remove(0).call;
@@ -419,9 +438,7 @@ async fn forgetting_leaves_the_count_and_the_do_not_call_entry() {
     assert_eq!(store.campaign_counts(spring.id).await.unwrap().forgotten, 1);
 }
 
-#[tokio::test]
-async fn the_sweep_takes_what_is_old() {
-    let db = Db::new();
+async fn the_sweep_takes_what_is_old(db: Db) {
     let store = db.open().await;
     let spring = running(&store, 2).await;
     let claimed = store.claim_contacts(spring.id, 2, "one", NOW).await.unwrap();
@@ -452,7 +469,7 @@ async fn a_bad_url_says_what_would_be_right() {
 
 #[tokio::test]
 async fn a_store_is_durable_and_open_to_several() {
-    let db = Db::new();
+    let db = Db::sqlite();
     let store = db.open().await;
     let row = sqlx::query("pragma synchronous").fetch_one(store.pool()).await.unwrap();
     assert_eq!(sqlx::Row::try_get::<i64, _>(&row, 0).unwrap(), 2, "full");
@@ -464,9 +481,8 @@ async fn a_store_is_durable_and_open_to_several() {
     assert!(store.campaigns().await.is_err());
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn many_may_open_a_fresh_database_at_once() {
-    let db = std::sync::Arc::new(Db::new());
+async fn many_may_open_a_fresh_database_at_once(db: Db) {
+    let db = std::sync::Arc::new(db);
     let opening: Vec<_> = (0..6)
         .map(|_| {
             let db = std::sync::Arc::clone(&db);
