@@ -34,6 +34,8 @@ const HUMAN: f32 = -1.0;
 /// So many words in 2.3 s are a recorded announcement's pace.
 const MANY_WORDS: usize = 9;
 const MUSIC: f32 = 0.9;
+/// Whoever still speaks now did not only say hello.
+const LONG: Duration = Duration::from_millis(2000);
 
 /// What has been heard, ready to be judged.
 pub(super) struct Judged<'a> {
@@ -117,7 +119,10 @@ impl Judged<'_> {
     }
 
     pub(super) fn text(&self, text: &str) -> Decision {
-        let machine = self.pack.machine_hits(text);
+        let mut machine = self.pack.machine_hits(text);
+        if self.profile == AmdProfile::Anytime {
+            machine.extend(self.pack.machine_hints(text));
+        }
         let human = self.pack.human_hits(text);
         let mut score = PRIOR + MACHINE_PHRASE * weight(&machine) - HUMAN_PHRASE * weight(&human)
             + self.cadence_score(tokens(text).len());
@@ -150,19 +155,20 @@ impl Judged<'_> {
         (Verdict::Unknown, cause)
     }
 
-    /// How much the way they spoke speaks for a machine.
+    /// How much the way they spoke speaks for a machine. An announcement that goes on without a pause when the
+    /// window ends is five times as likely from a machine as from a person.
     fn cadence_score(&self, words: usize) -> f32 {
         if self.profile == AmdProfile::Batch {
             return 0.0;
         }
-        let mut score = 0.0;
-        if words >= MANY_WORDS {
-            score += 0.8;
-        }
+        let mut score = if words >= MANY_WORDS { 0.4 } else { 0.0 };
+        let talks = self.cadence.trailing_silence() < Duration::from_millis(300);
         if self.short_greeting() {
-            score -= 0.8;
-        } else if self.cadence.greeting() >= Duration::from_millis(1800) {
-            score += 0.4;
+            score -= 1.2;
+        } else if self.cadence.media >= LONG && talks && self.cadence.voiced >= Duration::from_millis(1100) {
+            score += 1.4;
+        } else if self.cadence.media >= LONG && talks && self.cadence.voiced >= Duration::from_millis(700) {
+            score += 0.7;
         }
         score
     }

@@ -137,7 +137,7 @@ impl Default for AmdConfig {
             profile: AmdProfile::Anytime,
             window: Duration::from_millis(2300),
             min_voiced: Duration::from_millis(200),
-            min_peak_dbfs: -45.0,
+            min_peak_dbfs: -50.0,
             max_human_as_machine: 0.01,
         }
     }
@@ -149,6 +149,9 @@ const LOOKS: [Duration; 2] = [Duration::from_millis(800), Duration::from_millis(
 const PAUSE: Duration = Duration::from_millis(160);
 /// A short greeting and so much silence: they wait for an answer.
 const GREETED: Duration = Duration::from_millis(440);
+/// A longer one, or one whose words nobody knows, may only be drawing breath.
+const GREETED_LONGER: Duration = Duration::from_millis(700);
+const SHORT_GREETING: Duration = Duration::from_millis(900);
 /// Voice that is worth a look.
 const LOOK_VOICED: Duration = Duration::from_millis(240);
 
@@ -163,6 +166,8 @@ pub enum AmdStep {
         voiced: Duration,
         last: bool,
     },
+    /// The window is over, and the verdict waits for a transcript that was asked for already.
+    Wait,
     Decided(Decision),
 }
 
@@ -202,7 +207,8 @@ struct Looks {
     in_flight: u32,
     /// The transcript that reaches furthest.
     heard: Option<(Duration, Heard)>,
-    last_asked: bool,
+    /// Where the window's last request ended, once it was made.
+    last_to: Option<Duration>,
 }
 
 /// How they spoke so far.
@@ -297,7 +303,7 @@ impl Amd {
         if decision.verdict.is_machine() {
             return Some(self.first(decision));
         }
-        if self.looks.last_asked && (failed || self.covered()) {
+        if self.looks.last_to.is_some_and(|last| last <= to) {
             return Some(self.first(decision));
         }
         None
@@ -342,21 +348,19 @@ impl Amd {
 
     /// The window is over: one transcript has to reach its end, or the end of the speech within it.
     fn last_look(&mut self) -> Option<AmdStep> {
-        if self.looks.last_asked {
+        if self.looks.last_to.is_some() {
             return None;
         }
-        self.looks.last_asked = true;
         if self.covered() {
             let decision = self.weigh();
             return Some(AmdStep::Decided(self.first(decision)));
         }
-        if self.asked_for_all() {
-            // It is on its way; the wait for it starts now.
-            let (from, to) = (Duration::ZERO, self.cadence.media);
-            self.looks.in_flight += 1;
-            self.looks.asked_to = Some(to);
-            return Some(AmdStep::Transcribe { from, to, voiced: self.cadence.voiced, last: true });
+        if self.asked_for_all() && self.looks.in_flight > 0 {
+            // What is on its way has all the speech: the wait for it starts now.
+            self.looks.last_to = self.looks.asked_to;
+            return Some(AmdStep::Wait);
         }
+        self.looks.last_to = Some(self.cadence.media);
         Some(self.ask(true))
     }
 
@@ -393,7 +397,9 @@ impl Amd {
     }
 
     fn greeted(&self) -> bool {
-        self.cadence.trailing_silence() >= GREETED
+        let understood = matches!(self.looks.heard, Some((_, Heard::Text(_))));
+        let short = understood && self.cadence.greeting() <= SHORT_GREETING;
+        self.cadence.trailing_silence() >= if short { GREETED } else { GREETED_LONGER }
     }
 
     fn weigh(&self) -> Decision {

@@ -57,6 +57,10 @@ impl Call {
                 self.decided(now, decision);
                 true
             }
+            Some(AmdStep::Wait) => {
+                self.timers.set(Timer::TranscriptWait, now, self.config.amd_transcript_wait);
+                false
+            }
             Some(AmdStep::Transcribe { from, to, voiced, last }) => {
                 let utterance = self.ears.utterance();
                 let request = Transcribe { utterance, purpose: Purpose::Amd, from, to, voiced };

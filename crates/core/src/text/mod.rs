@@ -3,6 +3,7 @@
 //! Everything is compared *folded*: lower case, accents off, punctuation gone, single spaces. An apostrophe
 //! joins an English contraction ("don't" is "dont") and parts a French or Italian elision ("c'est" is "c est").
 
+mod fuzzy;
 mod pack;
 mod phrases;
 #[cfg(test)]

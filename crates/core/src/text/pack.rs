@@ -3,7 +3,7 @@
 
 use std::sync::LazyLock;
 
-use super::{PhraseSet, fold, tokens};
+use super::{PhraseSet, fold, fuzzy::FuzzySet, tokens};
 use crate::{
     amd::Verdict,
     yaml::{At, Finding, Findings, Node},
@@ -49,6 +49,10 @@ enum Speaker {
 pub struct PhrasePack {
     language: String,
     speakers: PhraseSet<Speaker>,
+    /// Machine phrases as a recogniser may mishear them.
+    misheard: FuzzySet<(Verdict, f32)>,
+    /// How announcements begin; they count only there.
+    openings: PhraseSet<Verdict>,
     fillers: PhraseSet<()>,
     hesitations: PhraseSet<()>,
     stop: PhraseSet<()>,
@@ -65,6 +69,7 @@ const SECTIONS: &[&str] = &[
     "language",
     "machine",
     "human",
+    "openings",
     "ordinary",
     "fillers",
     "hesitations",
@@ -83,6 +88,11 @@ const MACHINES: [(&str, Verdict); 5] = [
     ("sit", Verdict::Sit),
 ];
 const MACHINE_KEYS: &[&str] = &["voicemail", "mailbox_full", "screening", "ivr", "sit"];
+
+/// How much a misheard phrase weighs against the phrase itself.
+const MISHEARD: f32 = 0.8;
+/// How much an opening of weight 1 weighs: it needs the company of a long, unbroken announcement.
+const OPENING: f32 = 0.55;
 
 type Weighted = Vec<(String, f32)>;
 
@@ -126,6 +136,57 @@ impl PhrasePack {
     #[must_use]
     pub fn machine_hits(&self, text: &str) -> Vec<PhraseHit> {
         self.speaker_hits(text).filter(|hit| hit.verdict != Verdict::Human).collect()
+    }
+
+    /// Machine phrases that are not there to the letter, but nearly, where no phrase of anybody's is; lighter than
+    /// the phrase itself. And how announcements begin, where this text begins so.
+    #[must_use]
+    pub fn machine_hints(&self, text: &str) -> Vec<PhraseHit> {
+        let known: Vec<(usize, usize)> =
+            self.speakers.hits(text).iter().map(|hit| (hit.start, hit.end)).collect();
+        let free = |start: usize, end: usize| known.iter().all(|&(s, e)| end <= s || e <= start);
+        let mut hints: Vec<PhraseHit> = self
+            .misheard
+            .near(text)
+            .into_iter()
+            .filter(|near| free(near.start, near.end))
+            .map(|near| {
+                let (verdict, weight) = *near.value;
+                let (start, end) = (near.start, near.end);
+                PhraseHit {
+                    phrase: format!("~ {}", near.phrase),
+                    verdict,
+                    weight: weight * MISHEARD,
+                    start,
+                    end,
+                }
+            })
+            .collect();
+        hints.sort_by(|a, b| b.weight.total_cmp(&a.weight));
+        let mut kept: Vec<PhraseHit> = Vec::new();
+        for hint in hints {
+            if kept.iter().all(|other| hint.end <= other.start || other.end <= hint.start) {
+                kept.push(hint);
+            }
+        }
+        kept.extend(self.opening(text).filter(|hit| free(hit.start, hit.end)));
+        kept
+    }
+
+    /// How the text begins, behind a "hello".
+    fn opening(&self, text: &str) -> Option<PhraseHit> {
+        let greeted = self.speakers.hits(text).iter().take(2).fold(0, |at, hit| {
+            if hit.start == at && *hit.value == Speaker::Is(Verdict::Human) { hit.end } else { at }
+        });
+        let hits = self.openings.hits(text);
+        let hit = hits.iter().find(|hit| hit.start == 0 || hit.start == greeted)?;
+        Some(PhraseHit {
+            phrase: format!("{} ...", hit.phrase),
+            verdict: *hit.value,
+            weight: hit.weight,
+            start: hit.start,
+            end: hit.end,
+        })
     }
 
     /// Phrases that a person says on picking up.
@@ -220,6 +281,13 @@ fn read(root: &At<'_>, findings: &Findings) -> Option<PhrasePack> {
         speakers.extend(of_class.into_iter().map(|(phrase, weight)| (phrase, Speaker::Is(verdict), weight)));
     }
     let machine_phrases = speakers.len();
+    let misheard = FuzzySet::new(speakers.iter().filter_map(|(phrase, speaker, weight)| match speaker {
+        Speaker::Is(verdict) => Some((phrase.clone(), (*verdict, *weight))),
+        Speaker::Anyone => None,
+    }));
+    let openings =
+        list("openings").into_iter().map(|(phrase, weight)| (phrase, Verdict::Voicemail, weight * OPENING));
+    let openings = compile(root, openings.collect(), findings)?;
     let human = list("human");
     let human_phrases = human.len();
     speakers.extend(human.into_iter().map(|(phrase, weight)| (phrase, Speaker::Is(Verdict::Human), weight)));
@@ -228,6 +296,8 @@ fn read(root: &At<'_>, findings: &Findings) -> Option<PhrasePack> {
     Some(PhrasePack {
         language,
         speakers: compile(root, speakers, findings)?,
+        misheard,
+        openings,
         fillers: compile(root, plain([list("fillers"), list("hesitations")].concat()), findings)?,
         hesitations: compile(root, plain(list("hesitations")), findings)?,
         stop: compile(root, plain(list("stop")), findings)?,
