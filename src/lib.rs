@@ -6,6 +6,7 @@ pub mod audio;
 pub mod cli;
 pub mod config;
 pub mod dialer;
+pub mod eval;
 pub mod http;
 pub mod logging;
 pub mod media;

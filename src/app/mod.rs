@@ -13,6 +13,7 @@ use tokio::{net::TcpListener, sync::oneshot};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use place::Places;
+pub(crate) use place::call_config;
 
 use crate::{
     asr::{AsrHandle, Recognizer},

@@ -14,6 +14,7 @@ use sidetone_core::{
     amd::AmdConfig,
     call::{CallConfig, CallId, HangupReason},
     campaign::RetryTable,
+    frame::SampleRate,
     scenario::{Scenario, ScenarioRun},
     text::PhrasePack,
 };
@@ -116,14 +117,7 @@ impl Places {
     }
 
     fn call_config(&self, language: &str, with_amd: bool) -> Result<CallConfig, String> {
-        let pack = PhrasePack::for_language(language)
-            .ok_or_else(|| format!("there is no phrase pack for the language `{language}`"))?;
-        let mut config = CallConfig::new(self.shells.rate, pack);
-        config.ring_timeout = self.config.call.ring_timeout;
-        config.max_duration = self.config.call.max_duration;
-        config.amd_transcript_wait = self.config.amd.transcript_wait;
-        config.amd = with_amd.then(|| AmdConfig { window: self.config.amd.window, ..AmdConfig::default() });
-        Ok(config)
+        call_config(&self.config, self.shells.rate, language, with_amd)
     }
 
     /// The parsed scenario, read again when its file changed.
@@ -168,6 +162,26 @@ impl Places {
 struct Prepared {
     config: CallConfig,
     language: Arc<str>,
+}
+
+/// What a call in this language is told.
+///
+/// # Errors
+/// When there is no phrase pack for the language.
+pub(crate) fn call_config(
+    config: &Config,
+    rate: SampleRate,
+    language: &str,
+    with_amd: bool,
+) -> Result<CallConfig, String> {
+    let pack = PhrasePack::for_language(language)
+        .ok_or_else(|| format!("there is no phrase pack for the language `{language}`"))?;
+    let mut call = CallConfig::new(rate, pack);
+    call.ring_timeout = config.call.ring_timeout;
+    call.max_duration = config.call.max_duration;
+    call.amd_transcript_wait = config.amd.transcript_wait;
+    call.amd = with_amd.then(|| AmdConfig { window: config.amd.window, ..AmdConfig::default() });
+    Ok(call)
 }
 
 struct Start {

@@ -23,7 +23,8 @@ const WORD_LOOP: usize = 5;
 const PHRASE_LOOP: usize = 3;
 
 /// Refuses audio that cannot hold speech, before anything is computed.
-pub(super) fn before(segment: &Segment) -> Option<Gate> {
+#[must_use]
+pub fn before(segment: &Segment) -> Option<Gate> {
     (segment.voiced < LEAST_VOICED || peak_rms(&segment.pcm) < LEAST_RMS).then_some(Gate::NoSpeech)
 }
 

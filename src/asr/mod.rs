@@ -16,7 +16,11 @@ use tokio::{sync::mpsc, time::Instant};
 
 use crate::config;
 
-pub use self::{gates::gate, queue::QueueFull, worker::AsrHandle};
+pub use self::{
+    gates::{before, gate},
+    queue::QueueFull,
+    worker::AsrHandle,
+};
 
 /// Samples a second of everything a recogniser is given.
 pub const SAMPLE_RATE: u32 = 16_000;

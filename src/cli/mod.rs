@@ -6,6 +6,7 @@ mod campaign;
 pub mod config;
 mod demo;
 pub mod doctor;
+pub mod eval;
 mod forget;
 mod input;
 pub mod models;
@@ -78,6 +79,9 @@ pub enum Command {
     Simulate(simulate::Simulate),
     /// Run twenty simulated calls and show what came of them.
     Demo(demo::Demo),
+    /// Measure decisions on recorded calls.
+    #[command(subcommand)]
+    Eval(eval::Eval),
     /// Say whether everything that a call needs is there.
     Doctor(doctor::Doctor),
     /// Show, explain and check the configuration.
@@ -118,6 +122,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Forget(command) => command.run(&ctx).await,
         Command::Demo(command) => command.run(&ctx).await,
         Command::Serve(command) => command.run(&ctx).await,
+        Command::Eval(command) => command.run(&ctx).await,
         Command::Scenario(command) => command.run(&ctx).await,
         Command::Models(command) => command.run(&ctx).await,
         Command::Transcribe(command) => command.run(&ctx).await,

@@ -16,7 +16,7 @@ use crate::{
 const SLACK: usize = SAMPLE_RATE as usize;
 
 /// Resampled once, as it comes; only what may still be asked for is kept.
-pub(super) struct History {
+pub(crate) struct History {
     /// `None`: nobody will transcribe anything.
     resampler: Option<Resampler>,
     rate: SampleRate,
@@ -28,18 +28,18 @@ pub(super) struct History {
 }
 
 impl History {
-    pub(super) fn new(rate: SampleRate, wanted: bool) -> Self {
+    pub(crate) fn new(rate: SampleRate, wanted: bool) -> Self {
         let resampler = wanted.then(|| Resampler::new(rate.hz(), SAMPLE_RATE)).and_then(Result::ok);
         Self { resampler, rate, early: Some(VecDeque::new()), pcm: Vec::new(), forgotten: 0 }
     }
 
-    pub(super) fn answered(&mut self) {
+    pub(crate) fn answered(&mut self) {
         for frame in self.early.take().into_iter().flatten() {
             self.push(&frame);
         }
     }
 
-    pub(super) fn push(&mut self, frame: &Frame) {
+    pub(crate) fn push(&mut self, frame: &Frame) {
         if let Some(early) = &mut self.early {
             if early.len() == EARLY_FRAMES {
                 early.pop_front();
@@ -51,14 +51,14 @@ impl History {
     }
 
     /// Lost frames are silence, so that what follows keeps its media time.
-    pub(super) fn gap(&mut self, frames: u32) {
+    pub(crate) fn gap(&mut self, frames: u32) {
         let silence = Frame::silence(self.rate);
         if self.early.is_none() {
             (0..frames).for_each(|_| self.push(&silence));
         }
     }
 
-    pub(super) fn forget_before(&mut self, time: Duration) {
+    pub(crate) fn forget_before(&mut self, time: Duration) {
         let keep_from = sample(time).saturating_sub(self.forgotten);
         if keep_from > SLACK {
             let cut = keep_from.min(self.pcm.len());
@@ -67,7 +67,7 @@ impl History {
         }
     }
 
-    pub(super) fn segment(&self, request: &Transcribe) -> Segment {
+    pub(crate) fn segment(&self, request: &Transcribe) -> Segment {
         let end = sample(request.to).saturating_sub(self.forgotten).min(self.pcm.len());
         let start = sample(request.from).saturating_sub(self.forgotten).min(end);
         Segment { pcm: self.pcm[start..end].into(), voiced: request.voiced }

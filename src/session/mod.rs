@@ -1,6 +1,6 @@
 //! One task per call: it owns the call's state machine and its streams, and is the only place where they meet.
 
-mod history;
+pub(crate) mod history;
 mod journal;
 mod recording;
 #[cfg(test)]

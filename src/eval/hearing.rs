@@ -1,0 +1,216 @@
+//! The recogniser as a live call has it: the same gates around the same model, answered at once, its work measured.
+
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use sidetone_core::call::{AsrFailure, Heard, Transcribe};
+
+use super::{
+    audio::Clip,
+    cache::{Cache, Key},
+};
+use crate::{
+    asr::{self, LoadError, Recognized, Recognizer, Segment, models, primary_language},
+    config,
+};
+
+/// English, where it is fetched.
+const ENGLISH: &str = "tiny.en";
+/// Other languages, best choice first.
+const MULTILINGUAL: [&str; 3] = ["base", "small", "tiny"];
+
+/// Which models the user asks for.
+#[derive(Debug, Clone, Default)]
+pub struct Wanted {
+    /// For every language it understands.
+    pub model: Option<String>,
+    /// For one language.
+    pub by_language: BTreeMap<String, String>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum HearingError {
+    #[error("the model `{model}` does not understand `{language}`; fetch one that does: {get}")]
+    Deaf { model: String, language: String, get: &'static str },
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    #[error("{path}: cannot be opened: {source}")]
+    Cache { path: String, source: std::io::Error },
+}
+
+/// The model that hears a language: the one asked for, else `tiny.en` for English where it is fetched, else the
+/// configured one, else any fetched one that understands the language.
+#[must_use]
+pub fn choose(
+    language: &str,
+    wanted: &Wanted,
+    configured: &str,
+    is_fetched: impl Fn(&str) -> bool,
+) -> String {
+    if let Some(model) = wanted.by_language.get(language) {
+        return model.clone();
+    }
+    if let Some(model) = wanted.model.as_ref().filter(|model| models::hears(model, language)) {
+        return model.clone();
+    }
+    if language == "en" && is_fetched(ENGLISH) {
+        return ENGLISH.to_owned();
+    }
+    if models::hears(configured, language) {
+        return configured.to_owned();
+    }
+    let fetched = MULTILINGUAL.into_iter().find(|name| is_fetched(name));
+    fetched.unwrap_or(configured).to_owned()
+}
+
+/// A model for each language, and what is known of earlier runs.
+pub struct Hearing {
+    models: BTreeMap<String, Model>,
+    cache: Option<Cache>,
+    /// Every transcription takes so long, whatever it took.
+    fixed: Option<Duration>,
+}
+
+struct Model {
+    name: String,
+    recognizer: Arc<dyn Recognizer>,
+}
+
+impl Hearing {
+    /// Loads a model for each language; `replicas` clips are heard side by side.
+    ///
+    /// # Errors
+    /// When a model is missing, broken, or does not understand its language.
+    pub fn load(
+        asr: &config::Asr,
+        wanted: &Wanted,
+        languages: impl IntoIterator<Item = String>,
+        replicas: usize,
+    ) -> Result<Self, HearingError> {
+        let mut loaded: BTreeMap<String, Arc<dyn Recognizer>> = BTreeMap::new();
+        let mut by_language = BTreeMap::new();
+        for language in languages {
+            let with = |model: &str| config::Asr { model: model.to_owned(), replicas, ..asr.clone() };
+            let is_fetched = |model: &str| models::find(&with(model)).is_ok();
+            let name = choose(&language, wanted, &asr.model, is_fetched);
+            if !models::hears(&name, &language) {
+                let get = models::suggestion(&language);
+                return Err(HearingError::Deaf { model: name, language, get });
+            }
+            let recognizer = match loaded.get(&name) {
+                Some(recognizer) => recognizer.clone(),
+                None => asr::load(&with(&name))?,
+            };
+            loaded.insert(name.clone(), recognizer.clone());
+            by_language.insert(language, Model { name, recognizer });
+        }
+        Ok(Self { models: by_language, cache: None, fixed: None })
+    }
+
+    /// One recogniser for these languages: for tests.
+    pub fn of(recognizer: Arc<dyn Recognizer>, languages: &[&str]) -> Self {
+        let model = |language: &&str| {
+            let model = Model { name: "given".to_owned(), recognizer: recognizer.clone() };
+            ((*language).to_owned(), model)
+        };
+        Self { models: languages.iter().map(model).collect(), cache: None, fixed: None }
+    }
+
+    /// Answers from this file what was asked before, and keeps there what was not.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    pub fn cached(mut self, path: &Path) -> Result<Self, HearingError> {
+        let opened = Cache::open(path);
+        let wrong = |source| HearingError::Cache { path: path.display().to_string(), source };
+        self.cache = Some(opened.map_err(wrong)?);
+        Ok(self)
+    }
+
+    /// Every transcription takes so long, so that runs can be compared.
+    #[must_use]
+    pub fn taking(mut self, fixed: Option<Duration>) -> Self {
+        self.fixed = fixed;
+        self
+    }
+
+    /// Which model hears which language.
+    #[must_use]
+    pub fn models(&self) -> BTreeMap<String, String> {
+        self.models.iter().map(|(language, model)| (language.clone(), model.name.clone())).collect()
+    }
+
+    /// The ear of one call; `None`: nothing was loaded for the language.
+    #[must_use]
+    pub fn ear(&self, language: &str, clip: &Clip) -> Option<Ear<'_>> {
+        let language = primary_language(language);
+        let model = self.models.get(&language)?;
+        Some(Ear { hearing: self, model, language, clip: clip.hash.clone() })
+    }
+}
+
+/// The recogniser of one call.
+pub struct Ear<'a> {
+    hearing: &'a Hearing,
+    model: &'a Model,
+    language: String,
+    clip: String,
+}
+
+impl Ear<'_> {
+    #[must_use]
+    pub fn model(&self) -> &str {
+        &self.model.name
+    }
+
+    /// Transcribes a stretch of the call and says how long that took.
+    #[must_use]
+    pub fn hear(&self, request: &Transcribe, segment: &Segment) -> (Heard, Duration) {
+        if let Some(gate) = asr::before(segment) {
+            return (Heard::Nothing(gate), Duration::ZERO);
+        }
+        let Some((heard, took)) = self.recognized(request, segment) else {
+            return (Heard::Failed(AsrFailure::Engine), Duration::ZERO);
+        };
+        let outcome = match asr::gate(&self.language, &heard, segment.voiced) {
+            Some(gate) => Heard::Nothing(gate),
+            None => Heard::Text(heard.text),
+        };
+        (outcome, self.hearing.fixed.unwrap_or(took))
+    }
+
+    fn recognized(&self, request: &Transcribe, segment: &Segment) -> Option<(Recognized, Duration)> {
+        let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let key = Key {
+            clip: self.clip.clone(),
+            from_ms: ms(request.from),
+            to_ms: ms(request.to),
+            voiced_ms: ms(segment.voiced),
+            language: self.language.clone(),
+            model: self.model.name.clone(),
+        };
+        if let Some(known) = self.hearing.cache.as_ref().and_then(|cache| cache.get(&key)) {
+            return Some(known);
+        }
+        let begun = Instant::now();
+        let heard = self.model.recognizer.recognize(&self.language, std::slice::from_ref(segment));
+        let took = begun.elapsed();
+        match heard {
+            Ok(mut texts) => {
+                let heard = texts.pop()?;
+                if let Some(cache) = &self.hearing.cache {
+                    cache.put(key, &heard, took);
+                }
+                Some((heard, took))
+            }
+            Err(error) => {
+                tracing::error!(%error, "transcription failed");
+                None
+            }
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! Recorded calls through the very same core and recogniser as live ones, in media time, and what came of them.
+
+pub mod amd;
+mod audio;
+mod cache;
+mod hearing;
+mod line;
+mod manifest;
+mod run;
+mod score;
+mod stats;
+#[cfg(test)]
+mod tests;
+
+pub use self::{
+    audio::{Clip, RATE},
+    hearing::{Ear, Hearing, HearingError, Wanted, choose},
+    line::{Line, LineEnd, Noted},
+    manifest::{BadRow, Label, Manifest, ManifestError, Row},
+    run::{Outcome, each},
+    score::{AmdReport, ClipResult, Group, report},
+    stats::{Count, Spread},
+};
