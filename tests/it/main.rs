@@ -1,3 +1,5 @@
+mod calls;
 mod deployment;
+mod support;
 #[cfg(feature = "whisper")]
 mod whisper;
