@@ -1,5 +1,8 @@
 mod calls;
+mod campaigns;
 mod deployment;
+mod faults;
+mod streams;
 mod support;
 #[cfg(feature = "whisper")]
 mod whisper;

@@ -35,7 +35,8 @@ pub(crate) fn write_sounds(folder: &Path) -> PathBuf {
     }
     let prompts = folder.join("prompts");
     std::fs::create_dir_all(&prompts).expect("a folder");
-    for (name, ms) in [("greeting.wav", 3000), ("short.wav", 300), ("clinic.wav", 300), ("message.wav", 800)] {
+    for (name, ms) in [("greeting.wav", 2000), ("short.wav", 300), ("clinic.wav", 300), ("message.wav", 800)]
+    {
         write(&prompts.join(name), &voice(120.0, ms));
     }
     prompts
@@ -62,7 +63,8 @@ fn voice(hz: f64, ms: u32) -> Vec<i16> {
             let formants = [(560.0 + 180.0 * glide, 90.0), (1350.0 - 350.0 * glide, 120.0), (2500.0, 160.0)];
             for (state, (hz, width)) in states.iter_mut().zip(formants) {
                 let r = (-std::f64::consts::PI * width / RATE).exp();
-                let y = out + 2.0 * r * (hz / RATE * std::f64::consts::TAU).cos() * state[0] - r * r * state[1];
+                let y =
+                    out + 2.0 * r * (hz / RATE * std::f64::consts::TAU).cos() * state[0] - r * r * state[1];
                 state[1] = state[0];
                 state[0] = y;
                 out = y * (1.0 - r);
