@@ -7,7 +7,7 @@ mod load;
 #[cfg(test)]
 mod tests;
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -138,16 +138,61 @@ impl Default for Switch {
 pub struct Asr {
     /// A known name (`sidetone models list`) or a directory with a CTranslate2 Whisper model.
     pub model: String,
+    /// Models by language (`en`, `fr`), and `default` for every other; empty: `model` alone.
+    pub models: BTreeMap<String, String>,
     /// Where fetched models are kept; empty: the user's data folder.
     pub models_dir: String,
     /// Model copies, each with one thread; 0: one a core, at most four.
     pub replicas: usize,
+    /// Jobs that may wait, for each model.
     pub queue_length: usize,
+    /// Compute time that may wait for each worker before partial looks are left out.
+    #[serde(deserialize_with = "duration", serialize_with = "duration_text")]
+    pub backlog: Duration,
+    /// No new call starts while 95 of 100 transcriptions do not begin within this.
+    #[serde(deserialize_with = "duration", serialize_with = "duration_text")]
+    pub admit_wait: Duration,
 }
 
 impl Default for Asr {
     fn default() -> Self {
-        Self { model: "tiny.en".to_owned(), models_dir: String::new(), replicas: 0, queue_length: 256 }
+        Self {
+            model: "tiny.en".to_owned(),
+            models: BTreeMap::new(),
+            models_dir: String::new(),
+            replicas: 0,
+            queue_length: 256,
+            backlog: Duration::from_millis(400),
+            admit_wait: Duration::from_millis(300),
+        }
+    }
+}
+
+impl Asr {
+    /// The key in `models` for languages that are not named.
+    pub const DEFAULT_MODEL: &str = "default";
+
+    /// Every model with the languages that go to it, and whether all others do too. `model` is the default where
+    /// `models` names none.
+    #[must_use]
+    pub fn assigned(&self) -> Vec<(&str, Vec<&str>, bool)> {
+        let default = self.models.get(Self::DEFAULT_MODEL).unwrap_or(&self.model);
+        let mut all: Vec<(&str, Vec<&str>, bool)> = vec![(default, Vec::new(), true)];
+        for (language, model) in self.models.iter().filter(|(key, _)| *key != Self::DEFAULT_MODEL) {
+            match all.iter_mut().find(|(known, ..)| known == model) {
+                Some((_, languages, _)) => languages.push(language),
+                None => all.push((model, vec![language], false)),
+            }
+        }
+        all
+    }
+
+    /// The model that a language (`fr`, `fr-CA`) goes to.
+    #[must_use]
+    pub fn model_for(&self, language: &str) -> &str {
+        let code = crate::asr::primary_language(language);
+        let named = self.models.get(&code).or_else(|| self.models.get(Self::DEFAULT_MODEL));
+        named.unwrap_or(&self.model)
     }
 }
 

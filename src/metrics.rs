@@ -9,8 +9,8 @@ mod tests;
 use std::{sync::Arc, time::Duration};
 
 use prometheus::{
-    Encoder, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
-    TextEncoder,
+    Encoder, Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, TextEncoder,
 };
 use sidetone_core::call::Event;
 
@@ -58,6 +58,12 @@ struct Series {
     switch_events_dropped: IntCounter,
     live_calls: IntGaugeVec,
     asr_queue_depth: IntGauge,
+    asr_partials_dropped: IntCounterVec,
+    asr_stretches: IntCounter,
+    asr_breaker_opened: IntCounter,
+    asr_failing: IntGauge,
+    asr_cadence: Gauge,
+    asr_not_admitting: IntGaugeVec,
     switch_up: IntGauge,
     streams_live: IntGauge,
     samplers: scrape::Samplers,
@@ -264,6 +270,17 @@ impl Series {
             switch_events_dropped: counter(r, "switch_events_dropped", "Switch events a call did not take")?,
             live_calls: gauges(r, "live_calls", "Live calls by phase", &["phase"])?,
             asr_queue_depth: gauge(r, "asr_queue_depth", "Transcriptions waiting")?,
+            asr_partials_dropped: counters(
+                r,
+                "asr_partials_dropped",
+                "Looks left out because the recogniser is behind",
+                &["why"],
+            )?,
+            asr_stretches: counter(r, "asr_cadence_stretches", "Times the cadence of looks was stretched")?,
+            asr_breaker_opened: counter(r, "asr_breaker_opened", "Times a failing model was given up")?,
+            asr_failing: gauge(r, "asr_failing", "1 while a failing model is given up")?,
+            asr_cadence: float_gauge(r, "asr_cadence_seconds", "Time between two looks at one utterance")?,
+            asr_not_admitting: gauges(r, "asr_not_admitting", "1: why no new call is admitted", &["reason"])?,
             switch_up: gauge(r, "switch_up", "1 while the event socket is connected")?,
             streams_live: gauge(r, "streams_live", "Audio streams open now")?,
             samplers: scrape::Samplers::default(),
@@ -316,6 +333,12 @@ fn gauges(r: &Registry, name: &str, help: &str, labels: &[&str]) -> Result<IntGa
 
 fn gauge(r: &Registry, name: &str, help: &str) -> Result<IntGauge, prometheus::Error> {
     let series = IntGauge::new(format!("sidetone_{name}"), help)?;
+    r.register(Box::new(series.clone()))?;
+    Ok(series)
+}
+
+fn float_gauge(r: &Registry, name: &str, help: &str) -> Result<Gauge, prometheus::Error> {
+    let series = Gauge::new(format!("sidetone_{name}"), help)?;
     r.register(Box::new(series.clone()))?;
     Ok(series)
 }

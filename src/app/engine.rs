@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
-    asr::{self, AsrHandle, LoadError, Recognizer},
+    asr::{self, AsrHandle, LoadError, Model, Recognizer, Tuning},
     config::Config,
 };
 
@@ -11,8 +11,10 @@ use crate::{
 pub(super) async fn start(config: &Config, given: Option<Arc<dyn Recognizer>>) -> anyhow::Result<AsrHandle> {
     let asr = config.asr.clone();
     let loaded = tokio::task::spawn_blocking(move || match given {
-        Some(recognizer) => AsrHandle::start(recognizer, asr::replicas(&asr), asr.queue_length, None)
-            .map_err(LoadError::Threads),
+        Some(recognizer) => {
+            let model = Model { recognizer, languages: Vec::new(), is_default: true };
+            AsrHandle::launch(vec![model], Tuning::from(&asr), None).map_err(LoadError::Threads)
+        }
         None => asr::start(&asr, None),
     });
     Ok(loaded.await??)

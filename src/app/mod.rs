@@ -133,6 +133,7 @@ impl Service {
         tasks.spawn(http::run(http, state, listeners.clone()));
         let asr = engine::start(&config, parts.recognizer).await?;
         readiness.set_model(true);
+        metrics.watch_asr(asr.clone());
         let registry = MediaRegistry::new();
         let stats = Arc::new(MediaStats::default());
         metrics.watch_media(stats.clone());

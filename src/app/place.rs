@@ -140,7 +140,7 @@ impl Places {
         match &self.shells.asr {
             Some(asr) if !asr.hears(language) => Err(format!(
                 "the model {} does not understand `{language}`; get one that does: {}",
-                self.config.asr.model,
+                self.config.asr.model_for(language),
                 models::suggestion(language)
             )),
             Some(_) | None => Ok(()),
@@ -218,11 +218,10 @@ impl PlaceCall for Placer {
         if !places.switch_ready.load(Ordering::Relaxed) {
             return Err(NotReady(format!("FreeSWITCH at {} is not connected", places.config.switch.esl)));
         }
-        let waiting = places.shells.asr.as_ref().map_or(0, crate::asr::AsrHandle::depth);
-        if waiting * 2 > places.config.asr.queue_length {
-            return Err(NotReady(format!("the recogniser is behind: {waiting} segments wait")));
+        match places.shells.asr.as_ref().map(crate::asr::AsrHandle::admits) {
+            Some(Err(why)) => Err(NotReady(why.to_string())),
+            Some(Ok(())) | None => Ok(()),
         }
-        Ok(())
     }
 
     fn place(&self, spec: CallSpec) -> Result<(), PlaceError> {

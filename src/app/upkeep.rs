@@ -35,6 +35,7 @@ pub(super) async fn watch(
 ) {
     while !passed(BEAT, &shutdown).await {
         metrics.asr_queue_depth(asr.depth());
+        readiness.set_hearing(asr.admits());
         readiness.set_store(store.check_writable().await.is_ok());
     }
 }

@@ -1,8 +1,11 @@
 //! Speech to text: a queue in front of a recogniser's own threads.
 
+mod breaker;
 mod gates;
+mod load;
 pub mod models;
 mod queue;
+mod scheduler;
 pub mod scripted;
 mod worker;
 
@@ -18,8 +21,8 @@ use crate::config;
 
 pub use self::{
     gates::{before, gate},
-    queue::QueueFull,
-    worker::AsrHandle,
+    scheduler::{NotAdmitting, Tuning},
+    worker::{AsrHandle, EngineStats, Model},
 };
 
 /// Samples a second of everything a recogniser is given.
@@ -35,6 +38,11 @@ pub trait Recognizer: Send + Sync + 'static {
 
     /// The languages it understands, as Whisper's codes (`en`, `fr`...).
     fn languages(&self) -> &[&'static str];
+
+    /// How many segments it takes together at most: more cost the first of them more than the rest gain.
+    fn together(&self) -> usize {
+        4
+    }
 }
 
 /// A stretch of one person's audio.
@@ -133,12 +141,30 @@ pub fn load(asr: &config::Asr) -> Result<Arc<dyn Recognizer>, LoadError> {
     }
 }
 
-/// Loads the configured model and starts its threads. Blocks as [`load`] does.
+/// Loads every configured model and starts the threads they share. Blocks as [`load`] does.
 ///
 /// # Errors
 /// As [`load`].
 pub fn start(asr: &config::Asr, observer: Option<Observer>) -> Result<AsrHandle, LoadError> {
-    AsrHandle::start(load(asr)?, replicas(asr), asr.queue_length, observer).map_err(LoadError::Threads)
+    let models = asr.assigned().into_iter().map(|(name, languages, is_default)| {
+        let one = config::Asr { model: name.to_owned(), ..asr.clone() };
+        let languages = languages.into_iter().map(str::to_owned).collect();
+        Ok(Model { recognizer: load(&one)?, languages, is_default })
+    });
+    let models = models.collect::<Result<Vec<_>, LoadError>>()?;
+    AsrHandle::launch(models, Tuning::from(asr), observer).map_err(LoadError::Threads)
+}
+
+impl From<&config::Asr> for Tuning {
+    fn from(asr: &config::Asr) -> Self {
+        Self {
+            workers: replicas(asr),
+            capacity: asr.queue_length,
+            backlog: asr.backlog,
+            admit_wait: asr.admit_wait,
+            ..Self::default()
+        }
+    }
 }
 
 /// How many copies of the model work side by side: as configured, else one a core, at most four.

@@ -1,19 +1,24 @@
-//! The jobs that wait, and which goes next. Pure: it is told the time and answers nobody itself.
+//! The jobs that wait for one model, and which goes next. Pure: it is told the time and answers nobody itself.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use sidetone_core::call::{AsrFailure, CallId, Purpose, UtteranceId};
 use tokio::time::Instant;
 
 use super::Job;
 
-/// The queue holds as many jobs as it may, none of them less urgent: the call goes on without this one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the speech recogniser's queue is full")]
-pub struct QueueFull;
-
 /// How much longer the longest clip of a batch may be than its shortest: all are padded to the longest.
 const LIKE: Duration = Duration::from_millis(1500);
+/// A batch that takes longer would keep the next verdict waiting; one clip alone may.
+const LONGEST_BATCH: Duration = Duration::from_millis(300);
+/// Calls whose transcribed audio differs by less are equals, and the deadline decides between them.
+const QUANTUM: Duration = Duration::from_secs(4);
+/// What a clip costs beside its length, as audio: the silence encoded with it, and the decoder's start.
+const OVERHEAD: Duration = Duration::from_secs(2);
+/// Compute for a second of audio until the first batch has shown it.
+const FIRST_GUESS: f64 = 0.02;
+/// The newest batch's weight in the estimate.
+const LEARN: f64 = 0.2;
 
 /// A job and when it came.
 #[derive(Debug)]
@@ -25,38 +30,37 @@ pub(super) struct Waiting {
 /// A job that will not be done, and what to answer it.
 pub(super) type TurnedAway = (Waiting, AsrFailure);
 
-/// What a worker is given.
-#[derive(Debug, Default)]
-pub(super) struct Taken {
-    /// One language, like lengths, most urgent first.
-    pub(super) batch: Vec<Waiting>,
-    pub(super) late: Vec<TurnedAway>,
-}
+/// What decides between two jobs, least first: why it is wanted, how much more than others its call has had,
+/// its deadline.
+pub(super) type Rank = (Purpose, u32, Instant);
 
 /// Jobs in the order they came; a few hundred at most, so the most urgent is found by looking.
 #[derive(Debug)]
 pub(super) struct Queue {
     waiting: Vec<Waiting>,
     capacity: usize,
+    shares: Shares,
+    /// Compute seconds for a second of audio, learned.
+    cost: f64,
 }
 
 impl Queue {
     pub(super) fn new(capacity: usize) -> Self {
-        Self { waiting: Vec::new(), capacity: capacity.max(1) }
+        Self { waiting: Vec::new(), capacity: capacity.max(1), shares: Shares::default(), cost: FIRST_GUESS }
     }
 
     pub(super) fn len(&self) -> usize {
         self.waiting.len()
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.waiting.is_empty()
+    pub(super) fn capacity(&self) -> usize {
+        self.capacity
     }
 
     /// Takes a job in. A newer `Partial` takes the place of one of the same utterance that has not started, which
     /// is not answered: the newer answer serves. When full, what is past its deadline goes first, then the least
     /// urgent job if the new one is more urgent.
-    pub(super) fn push(&mut self, job: Job, now: Instant) -> Result<Vec<TurnedAway>, QueueFull> {
+    pub(super) fn push(&mut self, job: Job, now: Instant) -> Result<Vec<TurnedAway>, AsrFailure> {
         if job.purpose == Purpose::Partial {
             self.waiting.retain(|old| !is_stale_partial(&old.job, &job));
         }
@@ -76,56 +80,153 @@ impl Queue {
         self.waiting.retain(|w| w.job.utterance != utterance || w.job.call != *call);
     }
 
-    /// The most urgent job, and up to `most - 1` that can be decoded together with it.
-    pub(super) fn take(&mut self, most: usize, now: Instant) -> Taken {
-        let late = self.remove_late(now);
+    /// The rank of the job that goes next.
+    pub(super) fn head(&self) -> Option<Rank> {
+        self.waiting.iter().map(|w| self.rank(&w.job)).min()
+    }
+
+    /// The most urgent job, and up to `most - 1` that can be decoded together with it: of one language and like
+    /// lengths, as far as the batch is done before the first of their deadlines.
+    pub(super) fn take(&mut self, most: usize, now: Instant) -> Vec<Waiting> {
         let mut order: Vec<usize> = (0..self.waiting.len()).collect();
-        order.sort_by_key(|&i| urgency(&self.waiting[i].job));
+        order.sort_by_key(|&i| self.rank(&self.waiting[i].job));
         let mut chosen: Vec<usize> = Vec::new();
-        for i in order {
-            if chosen.len() < most.max(1) && self.fits_batch(&chosen, i) {
+        for &i in &order {
+            if chosen.len() < most.max(1) && self.fits_batch(&chosen, i, now) {
                 chosen.push(i);
             }
         }
-        let mut index = 0..;
-        let is_chosen = |_: &mut Waiting| index.next().is_some_and(|i: usize| chosen.contains(&i));
-        let mut batch: Vec<Waiting> = self.waiting.extract_if(.., is_chosen).collect();
-        batch.sort_by_key(|w| urgency(&w.job));
-        Taken { batch, late }
+        let mut places = vec![None; self.waiting.len()];
+        chosen.iter().enumerate().for_each(|(place, &i)| places[i] = Some(place));
+        let mut batch: Vec<(usize, Waiting)> = Vec::new();
+        for (waiting, place) in std::mem::take(&mut self.waiting).into_iter().zip(places) {
+            match place {
+                Some(place) => batch.push((place, waiting)),
+                None => self.waiting.push(waiting),
+            }
+        }
+        batch.sort_by_key(|(place, _)| *place);
+        let batch: Vec<Waiting> = batch.into_iter().map(|(_, waiting)| waiting).collect();
+        batch.iter().for_each(|w| self.shares.serve(&w.job.call, weight(&w.job)));
+        self.shares.advance(self.waiting.iter().map(|w| &w.job.call));
+        batch
     }
 
-    /// Everything that waits, in no order: the engine stops.
+    /// Removes what is past its deadline.
+    pub(super) fn remove_late(&mut self, now: Instant) -> Vec<TurnedAway> {
+        self.waiting.extract_if(.., |w| w.job.deadline < now).map(|w| (w, AsrFailure::Late)).collect()
+    }
+
+    pub(super) fn has_partials(&self) -> bool {
+        self.waiting.iter().any(|w| w.job.purpose == Purpose::Partial)
+    }
+
+    /// Removes the partial that can be spared best: of the call that had most, with the latest deadline.
+    pub(super) fn shed(&mut self) -> Option<TurnedAway> {
+        let spare = (0..self.waiting.len())
+            .filter(|&i| self.waiting[i].job.purpose == Purpose::Partial)
+            .max_by_key(|&i| self.rank(&self.waiting[i].job))?;
+        Some((self.waiting.remove(spare), AsrFailure::Shed))
+    }
+
+    /// Everything that waits, in no order.
     pub(super) fn drain(&mut self) -> Vec<Waiting> {
         std::mem::take(&mut self.waiting)
     }
 
-    fn remove_late(&mut self, now: Instant) -> Vec<TurnedAway> {
-        self.waiting.extract_if(.., |w| w.job.deadline < now).map(|w| (w, AsrFailure::Late)).collect()
+    /// Compute time of what calls wait for, on one worker.
+    pub(super) fn backlog(&self) -> Duration {
+        let live = self.waiting.iter().filter(|w| w.job.purpose != Purpose::PostCall);
+        live.map(|w| self.expected(&w.job)).sum()
     }
 
-    fn displace(&mut self, newcomer: &Job) -> Result<Waiting, QueueFull> {
-        let least =
-            (0..self.waiting.len()).max_by_key(|&i| urgency(&self.waiting[i].job)).ok_or(QueueFull)?;
-        if newcomer.purpose < self.waiting[least].job.purpose {
-            Ok(self.waiting.remove(least))
-        } else {
-            Err(QueueFull)
+    /// How long the job that has waited longest has waited, of those somebody waits for.
+    pub(super) fn longest_wait(&self, now: Instant) -> Duration {
+        let live = self.waiting.iter().filter(|w| w.job.purpose != Purpose::PostCall);
+        live.map(|w| now.saturating_duration_since(w.since)).max().unwrap_or_default()
+    }
+
+    /// Learns from a finished batch what audio costs.
+    pub(super) fn learn(&mut self, audio: Duration, compute: Duration) {
+        if !audio.is_zero() {
+            let seen = compute.as_secs_f64() / audio.as_secs_f64();
+            self.cost += LEARN * (seen - self.cost);
         }
     }
 
-    fn fits_batch(&self, chosen: &[usize], candidate: usize) -> bool {
+    fn expected(&self, job: &Job) -> Duration {
+        weight(job).mul_f64(self.cost)
+    }
+
+    fn rank(&self, job: &Job) -> Rank {
+        (job.purpose, self.shares.ahead(&job.call), job.deadline)
+    }
+
+    fn displace(&mut self, newcomer: &Job) -> Result<Waiting, AsrFailure> {
+        let least = (0..self.waiting.len())
+            .max_by_key(|&i| self.rank(&self.waiting[i].job))
+            .ok_or(AsrFailure::QueueFull)?;
+        if newcomer.purpose < self.waiting[least].job.purpose {
+            Ok(self.waiting.remove(least))
+        } else {
+            Err(AsrFailure::QueueFull)
+        }
+    }
+
+    fn fits_batch(&self, chosen: &[usize], candidate: usize, now: Instant) -> bool {
         let Some(&first) = chosen.first() else { return true };
         let (first, job) = (&self.waiting[first].job, &self.waiting[candidate].job);
         let length = job.segment.duration();
+        let all = || chosen.iter().chain([&candidate]).map(|&i| &self.waiting[i].job);
+        let takes: Duration = all().map(|job| self.expected(job)).sum();
         // Nothing that a person waits for is held up by a transcript for the record.
         (first.purpose == Purpose::PostCall) == (job.purpose == Purpose::PostCall)
             && first.language == job.language
-            && chosen.iter().all(|&i| self.waiting[i].job.segment.duration().abs_diff(length) <= LIKE)
+            && all().all(|other| other.segment.duration().abs_diff(length) <= LIKE)
+            && takes <= LONGEST_BATCH
+            && all().all(|other| now + takes <= other.deadline)
     }
 }
 
-fn urgency(job: &Job) -> (Purpose, Instant) {
-    (job.purpose, job.deadline)
+/// What a job costs, as audio.
+pub(super) fn weight(job: &Job) -> Duration {
+    job.segment.duration() + OVERHEAD
+}
+
+/// Who has had how much: a start-time fair queue over calls. What a call has had beyond the one that waits with
+/// least puts it behind; a call that was silent saves nothing up.
+#[derive(Debug, Default)]
+struct Shares {
+    had: HashMap<CallId, Duration>,
+    least: Duration,
+}
+
+impl Shares {
+    /// By how many quanta a call is ahead of the others.
+    fn ahead(&self, call: &CallId) -> u32 {
+        let ahead = self.had(call) - self.least;
+        u32::try_from(ahead.as_millis() / QUANTUM.as_millis()).unwrap_or(u32::MAX)
+    }
+
+    fn serve(&mut self, call: &CallId, weight: Duration) {
+        let had = self.had(call) + weight;
+        self.had.insert(call.clone(), had);
+    }
+
+    /// Only those who wait compete; when nobody does, all begin anew.
+    fn advance<'a>(&mut self, waiting: impl Iterator<Item = &'a CallId>) {
+        match waiting.map(|call| self.had(call)).min() {
+            Some(least) => {
+                self.least = least;
+                self.had.retain(|_, had| *had > least);
+            }
+            None => *self = Self::default(),
+        }
+    }
+
+    fn had(&self, call: &CallId) -> Duration {
+        self.had.get(call).copied().unwrap_or_default().max(self.least)
+    }
 }
 
 fn is_stale_partial(old: &Job, new: &Job) -> bool {
@@ -133,137 +234,4 @@ fn is_stale_partial(old: &Job, new: &Job) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use tokio::sync::mpsc;
-
-    use super::*;
-    use crate::asr::Segment;
-
-    struct Bench {
-        queue: Queue,
-        start: Instant,
-    }
-
-    impl Bench {
-        fn new(capacity: usize) -> Self {
-            Self { queue: Queue::new(capacity), start: Instant::now() }
-        }
-
-        fn at(&self, ms: u64) -> Instant {
-            self.start + Duration::from_millis(ms)
-        }
-
-        /// `call utterance purpose deadline_ms language length_ms`.
-        fn job(&self, text: &str) -> Job {
-            let word: Vec<&str> = text.split(' ').collect();
-            let purpose = match word[2] {
-                "amd" => Purpose::Amd,
-                "turn" => Purpose::EndOfTurn,
-                "partial" => Purpose::Partial,
-                _ => Purpose::PostCall,
-            };
-            let samples = word[5].parse::<usize>().unwrap() * 16;
-            Job {
-                call: CallId::new(word[0]).unwrap(),
-                utterance: UtteranceId(word[1].parse().unwrap()),
-                purpose,
-                language: word[4].into(),
-                segment: Segment { pcm: Arc::from(vec![0i16; samples]), voiced: Duration::ZERO },
-                to: Duration::ZERO,
-                deadline: self.at(word[3].parse().unwrap()),
-                reply: mpsc::channel(1).0,
-            }
-        }
-
-        fn push(&mut self, text: &str) -> Result<Vec<String>, QueueFull> {
-            let away = self.queue.push(self.job(text), self.start)?;
-            Ok(away.iter().map(|(w, why)| format!("{} {why:?}", w.job.call)).collect())
-        }
-
-        fn take(&mut self, most: usize, ms: u64) -> (Vec<String>, Vec<String>) {
-            let now = self.at(ms);
-            let taken = self.queue.take(most, now);
-            let name = |w: &Waiting| format!("{}/{}", w.job.call, w.job.utterance.0);
-            (taken.batch.iter().map(name).collect(), taken.late.iter().map(|(w, _)| name(w)).collect())
-        }
-    }
-
-    #[test]
-    fn the_most_urgent_purpose_goes_first_then_the_earliest_deadline() {
-        let mut bench = Bench::new(8);
-        for job in [
-            "p 1 post 10 en 1000",
-            "q 1 partial 20 en 1000",
-            "t 1 turn 90 en 1000",
-            "u 1 turn 80 en 1000",
-            "a 1 amd 99 en 1000",
-        ] {
-            bench.push(job).unwrap();
-        }
-        let order: Vec<String> = (0..5).flat_map(|_| bench.take(1, 0).0).collect();
-        assert_eq!(order, ["a/1", "u/1", "t/1", "q/1", "p/1"]);
-    }
-
-    #[test]
-    fn a_newer_partial_replaces_the_one_of_its_own_utterance_only() {
-        let mut bench = Bench::new(8);
-        for job in [
-            "a 1 partial 50 en 1000",
-            "a 2 partial 50 en 1000",
-            "b 1 partial 50 en 1000",
-            "a 1 turn 50 en 1000",
-            "a 1 partial 60 en 1300",
-        ] {
-            bench.push(job).unwrap();
-        }
-        assert_eq!(bench.queue.len(), 4);
-        assert_eq!(bench.take(1, 0).0, ["a/1"], "the end of the turn is kept");
-    }
-
-    #[test]
-    fn late_jobs_are_set_aside_and_cancelled_ones_forgotten() {
-        let mut bench = Bench::new(8);
-        for job in ["a 1 amd 50 en 1000", "b 1 amd 500 en 1000", "c 1 amd 500 en 1000", "c 2 amd 500 en 1000"]
-        {
-            bench.push(job).unwrap();
-        }
-        bench.queue.cancel(&CallId::new("c").unwrap(), UtteranceId(1));
-        assert_eq!(bench.take(4, 100), (vec!["b/1".to_owned(), "c/2".to_owned()], vec!["a/1".to_owned()]));
-        assert!(bench.queue.is_empty());
-    }
-
-    #[test]
-    fn a_batch_is_of_one_language_and_like_lengths() {
-        let mut bench = Bench::new(8);
-        for job in [
-            "a 1 amd 10 en 2300",
-            "b 1 amd 20 fr 2300",
-            "c 1 amd 30 en 9000",
-            "d 1 partial 40 en 1200",
-            "e 1 post 50 en 2300",
-            "f 1 partial 60 en 3700",
-        ] {
-            bench.push(job).unwrap();
-        }
-        assert_eq!(bench.take(4, 0).0, ["a/1", "d/1"], "f is like a, but not like d");
-        assert_eq!(bench.take(4, 0).0, ["b/1"]);
-        assert_eq!(bench.take(4, 0).0, ["c/1"]);
-        assert_eq!(bench.take(4, 0).0, ["f/1"]);
-        assert_eq!(bench.take(4, 0).0, ["e/1"]);
-    }
-
-    #[test]
-    fn a_full_queue_refuses_unless_something_in_it_is_late_or_less_urgent() {
-        let mut bench = Bench::new(2);
-        bench.push("a 1 partial 50 en 1000").unwrap();
-        bench.push("b 1 post 50 en 1000").unwrap();
-        assert_eq!(bench.push("c 1 amd 50 en 1000").unwrap(), ["b QueueFull"]);
-        assert_eq!(bench.push("d 1 partial 50 en 1000"), Err(QueueFull));
-        let (job, now) = (bench.job("e 1 partial 400 en 1000"), bench.at(100));
-        let away = bench.queue.push(job, now).unwrap();
-        assert_eq!(away.len(), 2, "both were late");
-        assert_eq!(bench.queue.len(), 1);
-    }
-}
+mod tests;

@@ -87,14 +87,15 @@ async fn a_late_job_is_answered_late_and_a_full_queue_refuses() {
     late.deadline = Instant::now() + Duration::from_millis(20);
     asr.submit(late).unwrap();
     asr.submit(job(3, Purpose::Amd, &reply)).unwrap();
-    assert_eq!(asr.submit(job(4, Purpose::EndOfTurn, &reply)), Err(QueueFull));
+    assert_eq!(asr.submit(job(4, Purpose::EndOfTurn, &reply)), Err(AsrFailure::QueueFull));
     let mut got = Vec::new();
     for _ in 0..3 {
         let done = answers.recv().await.unwrap();
         got.push((done.utterance.0, done.result));
     }
     let slow = || Ok(Ok("slow".to_owned()));
-    assert_eq!(got, [(1, slow()), (2, Err(AsrFailure::Late)), (3, slow())]);
+    // The late one is told so while the first is still being transcribed.
+    assert_eq!(got, [(2, Err(AsrFailure::Late)), (1, slow()), (3, slow())]);
 }
 
 #[tokio::test]
@@ -115,7 +116,7 @@ async fn stopping_fails_what_waits() {
         failed += usize::from(done.result == Err(AsrFailure::Engine));
     }
     assert_eq!(failed, 2);
-    assert!(asr.submit(job(4, Purpose::Amd, &mpsc::channel(1).0)).is_err());
+    assert_eq!(asr.submit(job(4, Purpose::Amd, &mpsc::channel(1).0)), Err(AsrFailure::Engine));
 }
 
 #[test]
@@ -135,4 +136,51 @@ fn a_buzz_is_known_by_its_pitch() {
     };
     assert_eq!(scripted.recognize("en", &buzz(112.0)).unwrap()[0].text, "low");
     assert_eq!(scripted.recognize("en", &buzz(216.0)).unwrap()[0].text, "high");
+}
+
+#[tokio::test]
+async fn a_broken_model_is_given_up_and_comes_back_by_itself() {
+    let broken = Arc::new(std::sync::atomic::AtomicBool::new(true));
+    let its = broken.clone();
+    let asr = engine(
+        Scripted::new(move |_, _| {
+            (!its.load(std::sync::atomic::Ordering::Relaxed)).then(|| "well again".to_owned())
+        }),
+        8,
+    );
+    let (reply, mut answers) = mpsc::channel(8);
+    for n in 1..=3 {
+        asr.submit(job(n, Purpose::Amd, &reply)).unwrap();
+        assert_eq!(answers.recv().await.unwrap().result, Err(AsrFailure::Engine));
+    }
+    while asr.admits() != Err(NotAdmitting::Failing) {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    assert_eq!(asr.submit(job(4, Purpose::Amd, &reply)), Err(AsrFailure::Engine), "at once");
+    assert!(asr.stats().is_failing);
+    broken.store(false, std::sync::atomic::Ordering::Relaxed);
+    while asr.admits().is_err() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    asr.submit(job(5, Purpose::Amd, &reply)).unwrap();
+    assert_eq!(answers.recv().await.unwrap().result, Ok(Ok("well again".to_owned())));
+    assert_eq!(asr.stats().opened, 1);
+    asr.shutdown();
+}
+
+#[tokio::test]
+async fn each_language_goes_to_its_model() {
+    let english = Scripted::always("english model").hearing(&["en"]).shared();
+    let other = Scripted::always("other model").shared();
+    let models = vec![
+        Model { recognizer: english, languages: vec!["en".to_owned()], is_default: false },
+        Model { recognizer: other, languages: Vec::new(), is_default: true },
+    ];
+    let asr = AsrHandle::launch(models, Tuning { workers: 2, ..Tuning::default() }, None).unwrap();
+    assert!(asr.hears("en-US") && asr.hears("fr-CA") && !asr.hears("tlh"));
+    let (reply, mut answers) = mpsc::channel(8);
+    for (language, expected) in [("en-US", "english model"), ("fr-CA", "other model")] {
+        asr.submit(Job { language: language.into(), ..job(1, Purpose::Amd, &reply) }).unwrap();
+        assert_eq!(answers.recv().await.unwrap().result, Ok(Ok(expected.to_owned())));
+    }
 }

@@ -11,35 +11,66 @@ use sidetone_core::call::{AsrFailure, CallId, Gate, UtteranceId};
 use tokio::{sync::mpsc::error::TrySendError, time::Instant};
 
 use super::{
-    Job, JobDone, Observer, Recognized, Recognizer, Segment, gates, primary_language,
-    queue::{Queue, QueueFull, TurnedAway, Waiting},
+    Job, JobDone, Observer, RecognizeError, Recognized, Recognizer, SAMPLE_RATE, Segment, gates,
+    primary_language,
+    queue::{TurnedAway, Waiting},
+    scheduler::{NotAdmitting, Scheduler, Tuning, Work},
 };
 
-/// Clips decoded together: more costs the first of them more than the rest gain.
-const BATCH: usize = 4;
+/// How often what is late, hangs or has calmed down is looked for.
+const TICK: Duration = Duration::from_millis(100);
 
-/// The way to the recogniser; clones share one queue. Nothing here blocks but `shutdown`.
+/// A model and what it is for.
+#[derive(Clone)]
+pub struct Model {
+    pub recognizer: Arc<dyn Recognizer>,
+    /// The languages that go to it (`en`, `fr`...).
+    pub languages: Vec<String>,
+    /// Whether every other language goes to it too.
+    pub is_default: bool,
+}
+
+/// The way to the recognisers; clones share their queues. Nothing here blocks but `shutdown`.
 #[derive(Clone)]
 pub struct AsrHandle {
     engine: Arc<Engine>,
 }
 
 struct Engine {
-    recognizer: Arc<dyn Recognizer>,
+    models: Vec<Model>,
     observer: Option<Observer>,
-    workers: usize,
+    tuning: Tuning,
     state: Mutex<State>,
     work: Condvar,
+    watch: Condvar,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
 struct State {
-    queue: Queue,
+    scheduler: Scheduler,
     stopping: bool,
 }
 
+/// What the engine counted since its start, and how it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EngineStats {
+    /// Jobs that wait.
+    pub depth: usize,
+    /// Partials left out because too much waited.
+    pub shed: u64,
+    /// Partials left out because the cadence is stretched.
+    pub skipped: u64,
+    /// How often the cadence was stretched.
+    pub stretched: u64,
+    /// How often a model's breaker opened.
+    pub opened: u64,
+    pub is_failing: bool,
+    pub cadence: Duration,
+    pub admits: Result<(), NotAdmitting>,
+}
+
 impl AsrHandle {
-    /// Starts `workers` threads over a recogniser, and a queue of `capacity` jobs before them.
+    /// Starts `workers` threads over one recogniser, and a queue of `capacity` jobs before them.
     ///
     /// # Errors
     /// When a thread cannot be started.
@@ -49,20 +80,35 @@ impl AsrHandle {
         capacity: usize,
         observer: Option<Observer>,
     ) -> std::io::Result<Self> {
-        let workers = workers.max(1);
+        let model = Model { recognizer, languages: Vec::new(), is_default: true };
+        Self::launch(vec![model], Tuning { workers, capacity, ..Tuning::default() }, observer)
+    }
+
+    /// Starts the threads over several models, each with a queue of its own.
+    ///
+    /// # Errors
+    /// When a thread cannot be started.
+    pub fn launch(models: Vec<Model>, tuning: Tuning, observer: Option<Observer>) -> std::io::Result<Self> {
+        let tuning = Tuning { workers: tuning.workers.max(1), ..tuning };
+        let together: Vec<usize> = models.iter().map(|model| model.recognizer.together().max(1)).collect();
         let engine = Arc::new(Engine {
-            recognizer,
+            models,
             observer,
-            workers,
-            state: Mutex::new(State { queue: Queue::new(capacity), stopping: false }),
+            tuning,
+            state: Mutex::new(State { scheduler: Scheduler::new(&together, tuning), stopping: false }),
             work: Condvar::new(),
+            watch: Condvar::new(),
             threads: Mutex::new(Vec::new()),
         });
-        for n in 0..workers {
+        for worker in 0..tuning.workers {
             let its = engine.clone();
-            let thread = std::thread::Builder::new().name(format!("asr-{n}")).spawn(move || its.run())?;
+            let name = format!("asr-{worker}");
+            let thread = std::thread::Builder::new().name(name).spawn(move || its.run(worker))?;
             lock(&engine.threads).push(thread);
         }
+        let its = engine.clone();
+        let watch = std::thread::Builder::new().name("asr-watch".to_owned()).spawn(move || its.watch())?;
+        lock(&engine.threads).push(watch);
         Ok(Self { engine })
     }
 
@@ -70,15 +116,17 @@ impl AsrHandle {
     /// `Partial` of the same utterance replaces it. An answer after the deadline still comes if the job had begun.
     ///
     /// # Errors
-    /// When the queue is full of jobs at least as urgent, or the engine has stopped: no answer will come.
-    pub fn submit(&self, job: Job) -> Result<(), QueueFull> {
+    /// No answer will come: the queue is full of jobs at least as urgent, this partial comes too soon while the
+    /// engine is behind, no model hears the language, or the model fails or has stopped.
+    pub fn submit(&self, job: Job) -> Result<(), AsrFailure> {
         let now = Instant::now();
+        let lane = self.engine.lane(&job.language).ok_or(AsrFailure::Engine)?;
         let away = {
             let mut state = lock(&self.engine.state);
             if state.stopping {
-                return Err(QueueFull);
+                return Err(AsrFailure::Engine);
             }
-            state.queue.push(job, now)?
+            state.scheduler.push(lane, job, now)?
         };
         self.engine.work.notify_one();
         self.engine.turn_away(away, now);
@@ -87,26 +135,52 @@ impl AsrHandle {
 
     /// Forgets what waits for an utterance. What is being computed is still answered.
     pub fn cancel(&self, call: &CallId, utterance: UtteranceId) {
-        lock(&self.engine.state).queue.cancel(call, utterance);
+        lock(&self.engine.state).scheduler.cancel(call, utterance);
     }
 
     /// How many jobs wait.
     #[must_use]
     pub fn depth(&self) -> usize {
-        lock(&self.engine.state).queue.len()
+        lock(&self.engine.state).scheduler.depth()
     }
 
-    /// The languages the model understands.
+    /// How often an utterance may be looked at now: 0.5 s, and 1 or 2 s when the engine is behind. Partials that
+    /// come sooner are refused as shed.
     #[must_use]
-    pub fn languages(&self) -> &[&'static str] {
-        self.engine.recognizer.languages()
+    pub fn cadence(&self) -> Duration {
+        lock(&self.engine.state).scheduler.load.cadence()
     }
 
-    /// Whether the model understands a language (`fr`, `fr-CA`).
+    /// Whether one more call can be heard.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn admits(&self) -> Result<(), NotAdmitting> {
+        lock(&self.engine.state).scheduler.admits(Instant::now())
+    }
+
+    /// What was counted, and how the engine is.
+    #[must_use]
+    pub fn stats(&self) -> EngineStats {
+        let State { scheduler, .. } = &mut *lock(&self.engine.state);
+        EngineStats {
+            depth: scheduler.depth(),
+            shed: scheduler.load.shed,
+            skipped: scheduler.load.skipped,
+            stretched: scheduler.load.stretched,
+            opened: scheduler.opened(),
+            is_failing: scheduler.is_failing(),
+            cadence: scheduler.load.cadence(),
+            admits: scheduler.admits(Instant::now()),
+        }
+    }
+
+    /// Whether a model understands a language (`fr`, `fr-CA`).
     #[must_use]
     pub fn hears(&self, language: &str) -> bool {
         let code = primary_language(language);
-        self.languages().iter().any(|known| *known == code)
+        let model = self.engine.lane(language).map(|lane| &self.engine.models[lane].recognizer);
+        model.is_some_and(|recognizer| recognizer.languages().iter().any(|known| *known == code))
     }
 
     /// Stops the engine: what waits is answered as failed, what runs is finished. Blocks for as long as the
@@ -115,11 +189,11 @@ impl AsrHandle {
         let left = {
             let mut state = lock(&self.engine.state);
             state.stopping = true;
-            state.queue.drain()
+            state.scheduler.drain()
         };
         self.engine.work.notify_all();
-        let away = left.into_iter().map(|w| (w, AsrFailure::Engine)).collect();
-        self.engine.turn_away(away, Instant::now());
+        self.engine.watch.notify_all();
+        self.engine.turn_away(left, Instant::now());
         for thread in std::mem::take(&mut *lock(&self.engine.threads)) {
             if thread.join().is_err() {
                 tracing::error!("a speech recogniser thread had panicked");
@@ -131,56 +205,99 @@ impl AsrHandle {
 impl std::fmt::Debug for AsrHandle {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("AsrHandle")
-            .field("workers", &self.engine.workers)
+            .field("tuning", &self.engine.tuning)
             .field("depth", &self.depth())
             .finish()
     }
 }
 
 impl Engine {
-    fn run(&self) {
-        while let Some(batch) = self.next() {
-            self.transcribe(batch);
+    /// The model that a language goes to.
+    fn lane(&self, language: &str) -> Option<usize> {
+        let code = primary_language(language);
+        let named = self.models.iter().position(|model| model.languages.contains(&code));
+        named.or_else(|| self.models.iter().position(|model| model.is_default))
+    }
+
+    fn run(&self, worker: usize) {
+        while let Some(work) = self.next(worker) {
+            let worked = match work {
+                Work::Batch { lane, jobs } => self.transcribe(&self.models[lane], jobs),
+                Work::Probe { lane } => Some(self.probe(&self.models[lane])),
+            };
+            let now = Instant::now();
+            let away = {
+                let scheduler = &mut lock(&self.state).scheduler;
+                match worked {
+                    Some(worked) => scheduler.finished(worker, worked, now),
+                    None => {
+                        scheduler.abandoned(worker);
+                        Vec::new()
+                    }
+                }
+            };
+            self.turn_away(away, now);
         }
     }
 
     /// Waits for work; `None` when the engine stops.
-    fn next(&self) -> Option<Vec<Waiting>> {
+    fn next(&self, worker: usize) -> Option<Work> {
+        let mut state = lock(&self.state);
         loop {
-            let (taken, now) = {
-                let mut state = lock(&self.state);
-                while state.queue.is_empty() && !state.stopping {
-                    state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
+            if state.stopping {
+                return None;
+            }
+            let now = Instant::now();
+            let (work, late) = state.scheduler.take(worker, now);
+            if !late.is_empty() {
+                drop(state);
+                self.turn_away(late, now);
+                if work.is_some() {
+                    return work;
                 }
-                if state.stopping {
-                    return None;
-                }
-                let now = Instant::now();
-                // A fair share, so that one worker does not batch what another stands idle for.
-                let share = state.queue.len().div_ceil(self.workers).min(BATCH);
-                (state.queue.take(share, now), now)
-            };
-            self.turn_away(taken.late, now);
-            if !taken.batch.is_empty() {
-                return Some(taken.batch);
+                state = lock(&self.state);
+                continue;
+            }
+            if work.is_some() {
+                return work;
+            }
+            state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn watch(&self) {
+        let mut state = lock(&self.state);
+        while !state.stopping {
+            let now = Instant::now();
+            let away = state.scheduler.tick(now);
+            let failing = state.scheduler.is_failing();
+            drop(state);
+            self.turn_away(away, now);
+            if failing {
+                // A trial may be due.
+                self.work.notify_one();
+            }
+            state = lock(&self.state);
+            if !state.stopping {
+                state = self.watch.wait_timeout(state, TICK).unwrap_or_else(PoisonError::into_inner).0;
             }
         }
     }
 
-    fn transcribe(&self, batch: Vec<Waiting>) {
+    /// Answers a batch. Whether the model worked; `None`: it was not asked.
+    fn transcribe(&self, model: &Model, batch: Vec<Waiting>) -> Option<bool> {
         let (hopeless, batch): (Vec<_>, Vec<_>) =
             batch.into_iter().partition(|w| gates::before(&w.job.segment).is_some());
         let begun = Instant::now();
         for waiting in hopeless {
             self.answer(waiting, Ok(Err(Gate::NoSpeech)), begun, Duration::ZERO);
         }
-        let Some(first) = batch.first() else { return };
-        let language = primary_language(&first.job.language);
+        let language = primary_language(&batch.first()?.job.language);
         let segments: Vec<Segment> = batch.iter().map(|w| w.job.segment.clone()).collect();
-        let outcome = self.recognize(&language, &segments);
+        let outcome = recognize(model, &language, &segments);
         let compute = begun.elapsed();
         match outcome {
-            Some(texts) => {
+            Ok(texts) => {
                 for (waiting, heard) in batch.into_iter().zip(texts) {
                     let gated = match gates::gate(&language, &heard, waiting.job.segment.voiced) {
                         Some(gate) => Err(gate),
@@ -188,36 +305,23 @@ impl Engine {
                     };
                     self.answer(waiting, Ok(gated), begun, compute);
                 }
+                Some(true)
             }
-            None => {
+            Err(failure) => {
                 for waiting in batch {
                     self.answer(waiting, Err(AsrFailure::Engine), begun, compute);
                 }
+                (failure == Failure::Model).then_some(false)
             }
         }
     }
 
-    /// `None` when the recogniser failed, panicked, or broke its promise of an answer a segment.
-    fn recognize(&self, language: &str, segments: &[Segment]) -> Option<Vec<Recognized>> {
-        match catch_unwind(AssertUnwindSafe(|| self.recognizer.recognize(language, segments))) {
-            Ok(Ok(texts)) if texts.len() == segments.len() => Some(texts),
-            Ok(Ok(texts)) => {
-                tracing::error!(
-                    asked = segments.len(),
-                    answered = texts.len(),
-                    "the recogniser lost a segment"
-                );
-                None
-            }
-            Ok(Err(error)) => {
-                tracing::error!(%error, "transcription failed");
-                None
-            }
-            Err(_) => {
-                tracing::error!("the recogniser panicked; its thread goes on");
-                None
-            }
-        }
+    /// Whether a model that failed works again.
+    fn probe(&self, model: &Model) -> bool {
+        let silence = Segment { pcm: vec![0; SAMPLE_RATE as usize].into(), voiced: Duration::from_secs(1) };
+        let language = model.languages.first().map(String::as_str);
+        let language = language.or(model.recognizer.languages().first().copied()).unwrap_or("en");
+        recognize(model, language, &[silence]).is_ok()
     }
 
     fn turn_away(&self, away: Vec<TurnedAway>, now: Instant) {
@@ -244,6 +348,38 @@ impl Engine {
             Ok(()) => {}
             Err(TrySendError::Full(_)) => tracing::warn!(%call, "transcript dropped: its call does not read"),
             Err(TrySendError::Closed(_)) => tracing::debug!(%call, "transcript for a call that has ended"),
+        }
+    }
+}
+
+/// What a failed batch says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Failure {
+    /// Something is wrong with the model.
+    Model,
+    /// Something was wrong with what was asked.
+    Request,
+}
+
+/// An error, a panic, and fewer answers than segments are all failures.
+fn recognize(model: &Model, language: &str, segments: &[Segment]) -> Result<Vec<Recognized>, Failure> {
+    match catch_unwind(AssertUnwindSafe(|| model.recognizer.recognize(language, segments))) {
+        Ok(Ok(texts)) if texts.len() == segments.len() => Ok(texts),
+        Ok(Ok(texts)) => {
+            tracing::error!(asked = segments.len(), answered = texts.len(), "the recogniser lost a segment");
+            Err(Failure::Model)
+        }
+        Ok(Err(error @ RecognizeError::Language(_))) => {
+            tracing::error!(%error, "transcription failed");
+            Err(Failure::Request)
+        }
+        Ok(Err(error @ RecognizeError::Engine(_))) => {
+            tracing::error!(%error, "transcription failed");
+            Err(Failure::Model)
+        }
+        Err(_) => {
+            tracing::error!("the recogniser panicked; its thread goes on");
+            Err(Failure::Model)
         }
     }
 }

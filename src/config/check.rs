@@ -3,6 +3,7 @@
 use std::{fmt, net::IpAddr, time::Duration};
 
 use super::Config;
+use crate::asr::models::LANGUAGES;
 
 /// FreeSWITCH's own default password, which everybody knows.
 const DEFAULT_PASSWORD: &str = "ClueCon";
@@ -110,6 +111,19 @@ impl Config {
         need(faults, !self.asr.model.trim().is_empty(), "asr.model", || {
             "is empty: write a name from `sidetone models list` or a folder".to_owned()
         });
+        for (language, model) in &self.asr.models {
+            let known = language == super::Asr::DEFAULT_MODEL || LANGUAGES.contains(&language.as_str());
+            need(faults, known, "asr.models", || {
+                format!("`{language}` is no language code: write en, fr... or {}", super::Asr::DEFAULT_MODEL)
+            });
+            need(faults, !model.trim().is_empty(), "asr.models", || format!("`{language}` has no model"));
+        }
+        let brief = Duration::from_millis(20)..=Duration::from_secs(10);
+        for (key, value) in [("asr.backlog", self.asr.backlog), ("asr.admit_wait", self.asr.admit_wait)] {
+            need(faults, brief.contains(&value), key, || {
+                format!("{}ms: write 20ms to 10s", value.as_millis())
+            });
+        }
         need(faults, self.asr.replicas <= 64, "asr.replicas", || {
             format!("{} is too many: write 0 to 64", self.asr.replicas)
         });

@@ -192,3 +192,21 @@ fn durations_are_written_as_they_are_read() {
     let config = Config::parse("[call]\nmax_duration = \"1m 30s\"").expect("parses");
     assert_eq!(config.call.max_duration, Duration::from_secs(90));
 }
+
+#[test]
+fn models_are_assigned_by_language() {
+    let asr = |text: &str| Config::parse(text).expect("parses").asr;
+    assert_eq!(asr("").assigned(), [("tiny.en", vec![], true)]);
+    let several =
+        asr("[asr]\nmodels = { en = \"tiny.en\", fr = \"small\", de = \"small\", default = \"base\" }");
+    assert_eq!(
+        several.assigned(),
+        [("base", vec![], true), ("small", vec!["de", "fr"], false), ("tiny.en", vec!["en"], false)]
+    );
+    assert_eq!(several.model_for("fr-CA"), "small");
+    assert_eq!(several.model_for("es"), "base");
+    let added = asr("[asr]\nmodel = \"base\"\nmodels = { fr = \"small\" }");
+    assert_eq!(added.assigned(), [("base", vec![], true), ("small", vec!["fr"], false)]);
+    let faults = Config::parse("[asr]\nmodels = { french = \"small\" }").expect("parses").check();
+    assert_eq!(faults[0].to_string(), "asr.models: `french` is no language code: write en, fr... or default");
+}

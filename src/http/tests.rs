@@ -105,3 +105,12 @@ async fn shutdown_ends_it() {
     server.done.await.expect("no panic").expect("ends well");
     assert!(TcpStream::connect(server.address).await.is_err());
 }
+
+#[tokio::test]
+async fn a_recogniser_that_is_behind_is_a_reason() {
+    let server = server("").await;
+    server.readiness.set_hearing(Err(crate::asr::NotAdmitting::Failing));
+    assert!(server.get("/readyz", "").await.1.contains("asr_failing"));
+    server.readiness.set_hearing(Ok(()));
+    assert!(!server.get("/readyz", "").await.1.contains("asr_"));
+}

@@ -8,7 +8,10 @@ use std::{
 use prometheus::IntCounter;
 
 use super::{Metrics, labels::word};
-use crate::media::{ENDS, MediaStats, Refusal};
+use crate::{
+    asr::{AsrHandle, EngineStats, NotAdmitting},
+    media::{ENDS, MediaStats, Refusal},
+};
 
 type Sampler = Box<dyn Fn(&Metrics) + Send + Sync>;
 
@@ -32,6 +35,26 @@ impl Metrics {
     /// Takes over what the media server counts. Once a process: two would add up wrongly.
     pub fn watch_media(&self, stats: Arc<MediaStats>) {
         self.before_scrape(move |metrics| metrics.take_media(&stats));
+    }
+
+    /// Takes over what the recogniser's engine counts. Once a process, as above.
+    pub fn watch_asr(&self, asr: AsrHandle) {
+        self.before_scrape(move |metrics| metrics.take_asr(&asr.stats()));
+    }
+
+    fn take_asr(&self, stats: &EngineStats) {
+        let series = &self.0;
+        series.asr_queue_depth.set(i64::try_from(stats.depth).unwrap_or(i64::MAX));
+        raise(&series.asr_partials_dropped.with_label_values(&["shed"]), stats.shed);
+        raise(&series.asr_partials_dropped.with_label_values(&["cadence"]), stats.skipped);
+        raise(&series.asr_stretches, stats.stretched);
+        raise(&series.asr_breaker_opened, stats.opened);
+        series.asr_failing.set(i64::from(stats.is_failing));
+        series.asr_cadence.set(stats.cadence.as_secs_f64());
+        for why in NotAdmitting::ALL {
+            let holds = stats.admits == Err(why);
+            series.asr_not_admitting.with_label_values(&[word(&why).as_str()]).set(i64::from(holds));
+        }
     }
 
     pub(super) fn sample(&self) {

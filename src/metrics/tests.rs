@@ -251,3 +251,19 @@ fn the_exposition_is_well_formed() {
     }
     assert!(typed.len() > 20, "{typed:?}");
 }
+
+#[test]
+fn the_recognisers_state_is_read_at_each_scrape() {
+    let metrics = Metrics::new().expect("registers");
+    let asr = crate::asr::AsrHandle::start(crate::asr::scripted::Scripted::always("").shared(), 1, 8, None);
+    metrics.watch_asr(asr.expect("starts"));
+    let text = metrics.render().expect("renders");
+    for line in [
+        "sidetone_asr_cadence_seconds 0.5",
+        "sidetone_asr_failing 0",
+        "sidetone_asr_not_admitting{reason=\"no_slots\"} 0",
+        "sidetone_asr_partials_dropped_total{why=\"shed\"} 0",
+    ] {
+        assert!(text.contains(line), "{line} is not in {text}");
+    }
+}

@@ -349,8 +349,7 @@ impl Session {
                     deadline: Instant::now() + patience(request.purpose),
                     reply: self.transcripts.clone(),
                 })
-                .err()
-                .map(|_full| sidetone_core::call::AsrFailure::QueueFull),
+                .err(),
         };
         if let Some(failure) = refused {
             self.input(Input::Transcript(Transcript {

@@ -176,6 +176,8 @@ pub enum Gate {
 #[serde(rename_all = "snake_case")]
 pub enum AsrFailure {
     QueueFull,
+    /// A partial left out because the engine is behind: verdicts and ends of turns go first.
+    Shed,
     Late,
     Engine,
 }
