@@ -3,6 +3,7 @@
 pub mod app;
 pub mod asr;
 pub mod audio;
+pub mod bench;
 pub mod cli;
 pub mod config;
 pub mod dialer;

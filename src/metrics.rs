@@ -1,6 +1,7 @@
 //! What Prometheus scrapes. Fed by the one [`Event`] and a few direct hooks; labels come from closed enums only,
 //! never from a number or a call id.
 
+mod frames;
 mod labels;
 mod scrape;
 #[cfg(test)]
@@ -12,7 +13,7 @@ use prometheus::{
     Encoder, Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
     Registry, TextEncoder,
 };
-use sidetone_core::call::Event;
+use sidetone_core::{call::Event, frame::Frame};
 
 pub use labels::LivePhase;
 use labels::{event_name, hangup_cause, word};
@@ -67,6 +68,7 @@ struct Series {
     switch_up: IntGauge,
     streams_live: IntGauge,
     samplers: scrape::Samplers,
+    frames: frames::FrameWatch,
 }
 
 impl Metrics {
@@ -98,8 +100,9 @@ impl Metrics {
     }
 
     /// How long one 20 ms frame took from the ring to the last command.
-    pub fn frame_handled(&self, took: Duration) {
+    pub fn frame_handled(&self, frame: &Frame, took: Duration) {
         self.0.frame_handling.observe(took.as_secs_f64());
+        self.0.frames.saw(frame);
     }
 
     /// An event of the switch that a call did not take in time.
@@ -284,6 +287,7 @@ impl Series {
             switch_up: gauge(r, "switch_up", "1 while the event socket is connected")?,
             streams_live: gauge(r, "streams_live", "Audio streams open now")?,
             samplers: scrape::Samplers::default(),
+            frames: frames::FrameWatch::default(),
             registry,
         })
     }

@@ -1,5 +1,6 @@
 //! The command line: one file a command.
 
+pub mod bench;
 mod call;
 mod calls;
 mod campaign;
@@ -58,6 +59,9 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Measure this machine: calls it can carry, the recogniser, its lag; beside a peer in the same run.
+    #[command(subcommand)]
+    Bench(bench::Bench),
     /// Call one number and watch the call.
     Call(call::Call),
     /// The record of calls.
@@ -116,6 +120,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     logging::init(&log)?;
     let ctx = Context { config: Arc::new(config), json: cli.json };
     match cli.command {
+        Command::Bench(command) => command.run(&ctx).await,
         Command::Call(command) => command.run(&ctx).await,
         Command::Calls(command) => command.run(&ctx).await,
         Command::Campaign(command) => command.run(&ctx).await,

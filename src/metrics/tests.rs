@@ -6,6 +6,7 @@ use sidetone_core::{
         AsrFailure, BargeInCause, Digit, Disposition, Event, Gate, HangupCause, HangupReason, PlayId,
         PlaybackEnd, Purpose, StreamEnd, UtteranceId,
     },
+    frame::{Frame, SampleRate},
     tones::Tone,
 };
 
@@ -184,7 +185,8 @@ fn a_call_that_is_dropped_leaves_the_gauge() {
 #[test]
 fn hooks_reach_their_series() {
     let metrics = Metrics::new().expect("registers");
-    metrics.frame_handled(Duration::from_micros(30));
+    let frame = Frame::silence(SampleRate::HZ_8000);
+    metrics.frame_handled(&frame, Duration::from_micros(30));
     metrics.switch_event_dropped();
     metrics.asr_queue_depth(7);
     metrics.switch_link(true);

@@ -253,7 +253,7 @@ impl Session {
         self.recording.push(frame);
         self.call.handle_input(begun.into_std(), Input::Audio(frame));
         self.history.forget_before(self.call.audio_needed_from());
-        self.shells.metrics.frame_handled(begun.elapsed());
+        self.shells.metrics.frame_handled(frame, begun.elapsed());
     }
 
     fn transcript(&mut self, done: JobDone) {
