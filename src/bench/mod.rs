@@ -1,8 +1,11 @@
 //! `sidetone bench`: what this machine carries, beside a peer in the same run.
 
+pub mod asr;
+mod clips;
 pub mod load;
 mod meter;
 mod peer;
 mod process;
+mod wer;
 
 pub use peer::PeerError;

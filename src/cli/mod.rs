@@ -113,8 +113,8 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         }
     };
     let mut log = config.log.clone();
-    if matches!(cli.command, Command::Demo(_)) && log == Log::default() {
-        // A line a call would tear the progress bar apart.
+    if matches!(cli.command, Command::Demo(_) | Command::Bench(_)) && log == Log::default() {
+        // A line a call would tear the progress bar apart, and is not what is measured.
         log.level = "warn".to_owned();
     }
     logging::init(&log)?;
