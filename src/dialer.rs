@@ -22,7 +22,10 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     config::Config,
     logging::mask_number,
-    store::{ActiveCampaign, Campaign, Claimed, FinishedCall, Store, StoreError, TakenWish, now_ms},
+    store::{
+        ActiveCampaign, Campaign, Claimed, FinishedCall, LEASE, OpenElsewhere, Store, StoreError, TakenWish,
+        now_ms,
+    },
 };
 
 /// How often states, wishes and the pace are looked at.
@@ -33,6 +36,8 @@ const AFTER_ERROR: Duration = Duration::from_secs(1);
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 /// How often open attempts are compared with the calls that live.
 const AUDIT: Duration = Duration::from_secs(30);
+/// How often other instances' hearts are listened to.
+const LISTEN: Duration = Duration::from_secs(1);
 /// How long a contact waits whose call could not be placed just now.
 const NOT_NOW_MS: i64 = 2_000;
 /// How long a wish waits for the switch before it is refused with the reason.
@@ -149,6 +154,8 @@ pub struct Dialer {
     not_ready: Option<NotReady>,
     /// Open attempts without a live call at the last audit.
     suspects: BTreeSet<CallId>,
+    /// Other instances with open attempts: their latest heartbeat, and since when we have seen no later one.
+    others: BTreeMap<String, (Option<i64>, Instant)>,
 }
 
 impl Dialer {
@@ -163,6 +170,7 @@ impl Dialer {
             asked: BTreeMap::new(),
             not_ready: None,
             suspects: BTreeSet::new(),
+            others: BTreeMap::new(),
         }
     }
 
@@ -171,12 +179,15 @@ impl Dialer {
         let mut audit = tokio::time::interval(AUDIT);
         audit.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         audit.tick().await;
+        let mut listen = tokio::time::interval(LISTEN);
+        listen.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut wait = TICK;
         loop {
             let done = tokio::select! {
                 () = shutdown.cancelled() => return,
                 () = tokio::time::sleep(wait) => self.tick().await,
                 _ = audit.tick() => self.audit().await,
+                _ = listen.tick() => self.listen().await,
             };
             wait = TICK;
             if let Err(error) = done {
@@ -206,7 +217,10 @@ impl Dialer {
     }
 
     fn ready(&mut self) -> Result<(), NotReady> {
-        let ready = self.place.ready();
+        let ready = match self.store.holds_lease() {
+            true => self.place.ready(),
+            false => Err(NotReady("no heartbeat reached the database lately".to_owned())),
+        };
         let reason = ready.clone().err();
         if reason != self.not_ready {
             match &reason {
@@ -279,6 +293,10 @@ impl Dialer {
             let call = claim.call.clone();
             let placed = match &held {
                 Some(reason) => Err(PlaceError::Campaign(reason.clone())),
+                // Others may have given its contacts up as lost.
+                None if !self.store.holds_lease() => {
+                    Err(PlaceError::NotNow("no heartbeat reached the database lately".to_owned()))
+                }
                 None => self.place.place(self.spec(campaign, claim)),
             };
             let kept = match placed {
@@ -339,6 +357,29 @@ impl Dialer {
             self.asked.insert(campaign, now);
             self.place.end_campaign_calls(campaign, HangupReason::Operator);
         }
+    }
+
+    /// Gives back what instances that died have claimed. A heart is judged by our own clock: it must not have beaten
+    /// for a lease's length while we listened, whatever the clock of its machine says.
+    async fn listen(&mut self) -> Result<(), StoreError> {
+        let now = Instant::now();
+        let open = self.store.open_elsewhere(&self.settings.instance).await?;
+        self.others.retain(|instance, _| open.iter().any(|other| other.instance == *instance));
+        for OpenElsewhere { instance, beat_ms } in open {
+            let heard = self.others.entry(instance.clone()).or_insert((beat_ms, now));
+            if heard.0 != beat_ms {
+                *heard = (beat_ms, now);
+            }
+            if now - heard.1 < LEASE {
+                continue;
+            }
+            let orphans = self.store.orphans(&instance).await?;
+            tracing::warn!(instance, calls = orphans.len(), "an instance is silent: its calls are lost");
+            for orphan in &orphans {
+                self.store.settle_orphan(orphan, now_ms()).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Settles attempts that are open though their call does not live, seen so twice: a session that died must not

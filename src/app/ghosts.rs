@@ -2,13 +2,13 @@
 
 use std::{sync::Arc, time::Duration};
 
-use sidetone_core::{call::HangupCause, campaign::RetryTable};
+use sidetone_core::call::HangupCause;
 use tokio_util::sync::CancellationToken;
 
 use super::place::Places;
 use crate::{
     http::Readiness,
-    store::{Orphan, Store, StoreError, now_ms},
+    store::{Store, now_ms},
     switch::{Link, Switch as _, esl::Esl},
 };
 
@@ -55,18 +55,7 @@ async fn clear(esl: &Esl, store: &Store, places: &Places) -> Result<(), String> 
     let orphans = store.orphans(places.instance()).await.map_err(|error| error.to_string())?;
     for orphan in orphans.iter().filter(|orphan| !places.is_known(&orphan.call)) {
         tracing::warn!(call = %orphan.call, "settling an attempt that nobody ended as lost");
-        settle(store, orphan).await.map_err(|error| error.to_string())?;
+        store.settle_orphan(orphan, now_ms()).await.map_err(|error| error.to_string())?;
     }
-    Ok(())
-}
-
-async fn settle(store: &Store, orphan: &Orphan) -> Result<(), StoreError> {
-    let campaign = match orphan.campaign {
-        Some(id) => store.campaign_by_id(id).await?,
-        None => None,
-    };
-    let retries =
-        campaign.map_or_else(|| RetryTable::with_max_attempts(1), |campaign| campaign.retry_table());
-    store.settle_lost(&orphan.call, &retries, now_ms()).await?;
     Ok(())
 }

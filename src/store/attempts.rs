@@ -232,7 +232,7 @@ impl Store {
             .collect()
     }
 
-    /// Settles an orphan as `lost`, with a last event that says so.
+    /// Settles an orphan as `lost`, with a last event that says so. `false`: somebody else did meanwhile.
     ///
     /// # Errors
     /// The database's.
@@ -244,11 +244,15 @@ impl Store {
     ) -> Result<bool, StoreError> {
         let mut finished = FinishedCall::new(Disposition::Lost, now_ms);
         finished.hangup_cause = Some(HangupCause::new(HangupCause::LOST));
+        if !self.finish_attempt(call, &finished, retries).await? {
+            return Ok(false);
+        }
         let event = Event::Ended { disposition: Disposition::Lost, outcome: None };
         let seq = self.last_seq(call).await? + 1;
         self.record_event(EventRecord { call: call.clone(), seq, at_ms: now_ms, media_ms: None, event })
             .await;
-        self.finish_attempt(call, &finished, retries).await
+        self.flush_events().await;
+        Ok(true)
     }
 
     /// One attempt.

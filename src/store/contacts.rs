@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use sidetone_core::{call::CallId, campaign::CampaignState};
+use sidetone_core::{
+    call::CallId,
+    campaign::{CampaignState, Pace},
+};
 use sqlx::{Row, any::AnyRow};
 
 use super::{
@@ -84,7 +87,8 @@ impl Store {
 
     /// Takes up to `n` contacts that are due from a running campaign and inserts their attempts, all in one
     /// transaction: what is returned may be dialled, and what is not returned was not claimed. Contacts on a
-    /// do-not-call list are marked `suppressed` and passed over.
+    /// do-not-call list are marked `suppressed` and passed over. The campaign's limits hold for all who claim from it
+    /// together: never more than `max_concurrent` claimed, never more than `cps` claims in a second.
     ///
     /// # Errors
     /// The database's; then nobody was claimed.
@@ -97,10 +101,12 @@ impl Store {
     ) -> Result<Vec<Claimed>, StoreError> {
         let mut claimed = Vec::new();
         let mut tx = self.write().await?;
-        let Some(scenario) = running_scenario(&mut tx, campaign).await? else {
+        let Some(running) = running(&mut tx, campaign).await? else {
             return Ok(claimed);
         };
-        let wanted = usize::try_from(n).unwrap_or(usize::MAX);
+        let clock_ms = tx.clock_ms(now_ms).await?;
+        let allowed = n.min(room(&mut tx, campaign, running.pace, clock_ms).await?);
+        let wanted = usize::try_from(allowed).unwrap_or(usize::MAX);
         while claimed.len() < wanted {
             let missing = i64::try_from(wanted - claimed.len()).unwrap_or(i64::MAX);
             let due = due_contacts(&mut tx, (campaign, missing, now_ms)).await?;
@@ -113,7 +119,8 @@ impl Store {
                     continue;
                 }
                 let claim = claim(row)?;
-                insert_attempt(&mut tx, &claim, (campaign, instance, &scenario, now_ms)).await?;
+                let by = Claimer { campaign, instance, scenario: &running.scenario, now_ms, clock_ms };
+                insert_attempt(&mut tx, &claim, &by).await?;
                 claimed.push(claim);
             }
         }
@@ -122,17 +129,58 @@ impl Store {
     }
 }
 
-/// The campaign's scenario where it runs. Read within the claim's transaction: a pause that was committed first
+/// A campaign that runs, as a claim needs it.
+struct Running {
+    scenario: String,
+    pace: Pace,
+}
+
+/// Who claims, and when.
+struct Claimer<'a> {
+    campaign: i64,
+    instance: &'a str,
+    scenario: &'a str,
+    now_ms: i64,
+    clock_ms: i64,
+}
+
+/// The campaign where it runs. Read within the claim's transaction: a pause that was committed first
 /// holds. On Postgres the row stays locked until the claim is committed, so that machines claim one after another.
-async fn running_scenario(tx: &mut WriteTx, campaign: i64) -> Result<Option<String>, StoreError> {
-    let sql =
-        format!("select scenario from campaigns where id = $1 and state = $2{}", tx.dialect.for_update());
+async fn running(tx: &mut WriteTx, campaign: i64) -> Result<Option<Running>, StoreError> {
+    let sql = format!(
+        "select scenario, cps, max_concurrent from campaigns where id = $1 and state = $2{}",
+        tx.dialect.for_update()
+    );
     let row = sqlx::query(sqlx::AssertSqlSafe(sql))
         .bind(campaign)
         .bind(word(CampaignState::Running))
         .fetch_optional(&mut *tx.tx)
         .await?;
-    Ok(row.map(|row| row.try_get("scenario")).transpose()?)
+    row.map(|row| {
+        let max_concurrent = u32::try_from(row.try_get::<i64, _>("max_concurrent")?).unwrap_or_default();
+        let pace = Pace { cps: row.try_get("cps")?, max_concurrent };
+        Ok(Running { scenario: row.try_get("scenario")?, pace })
+    })
+    .transpose()
+}
+
+/// How many may be claimed before the campaign's limits are reached, whoever claimed the others.
+async fn room(tx: &mut WriteTx, campaign: i64, pace: Pace, clock_ms: i64) -> Result<u32, StoreError> {
+    let Some((most, window)) = pace.window() else { return Ok(0) };
+    let since = clock_ms.saturating_sub(i64::try_from(window.as_millis()).unwrap_or(i64::MAX));
+    let row = sqlx::query(
+        "select (select count(*) from contacts where campaign_id = $1 and state = 'claimed') as live, \
+         (select count(*) from attempts where campaign_id = $1 and claimed_ms > $2) as recent",
+    )
+    .bind(campaign)
+    .bind(since)
+    .fetch_one(&mut *tx.tx)
+    .await?;
+    let count = |column| -> Result<u32, StoreError> {
+        Ok(u32::try_from(row.try_get::<i64, _>(column)?).unwrap_or(u32::MAX))
+    };
+    let (live, recent) = (count("live")?, count("recent")?);
+    Ok(most.saturating_sub(recent).min(pace.max_concurrent.saturating_sub(live)))
 }
 
 async fn due_contacts(
@@ -173,11 +221,7 @@ fn claim(row: &AnyRow) -> Result<Claimed, StoreError> {
     })
 }
 
-async fn insert_attempt(
-    tx: &mut WriteTx,
-    claim: &Claimed,
-    (campaign, instance, scenario, now_ms): (i64, &str, &str, i64),
-) -> Result<(), StoreError> {
+async fn insert_attempt(tx: &mut WriteTx, claim: &Claimed, by: &Claimer<'_>) -> Result<(), StoreError> {
     sqlx::query(
         "update contacts set state = 'claimed', attempts = attempts + 1, last_call = $1 where id = $2",
     )
@@ -186,17 +230,18 @@ async fn insert_attempt(
     .execute(&mut *tx.tx)
     .await?;
     sqlx::query(
-        "insert into attempts (id, campaign_id, contact_id, instance, origin, number, scenario, started_ms) \
-         values ($1, $2, $3, $4, $5, $6, $7, $8)",
+        "insert into attempts (id, campaign_id, contact_id, instance, origin, number, scenario, started_ms, \
+         claimed_ms) values ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
     )
     .bind(claim.call.to_string())
-    .bind(campaign)
+    .bind(by.campaign)
     .bind(claim.contact)
-    .bind(instance.to_owned())
+    .bind(by.instance.to_owned())
     .bind(word(super::Origin::Campaign))
     .bind(claim.number.clone())
-    .bind(scenario.to_owned())
-    .bind(now_ms)
+    .bind(by.scenario.to_owned())
+    .bind(by.now_ms)
+    .bind(by.clock_ms)
     .execute(&mut *tx.tx)
     .await?;
     Ok(())

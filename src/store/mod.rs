@@ -8,6 +8,7 @@ mod campaigns;
 mod contacts;
 mod events;
 mod files;
+mod lease;
 mod privacy;
 mod report;
 pub mod scratch;
@@ -34,6 +35,7 @@ pub use campaigns::{ActiveCampaign, Campaign, CampaignCounts, NewCampaign};
 pub use contacts::{Claimed, Imported, NewContact};
 pub use events::{EVENT_QUEUE, EventRecord, StoredEvent};
 pub use files::{delete_files, record_dir};
+pub use lease::{LEASE, OpenElsewhere};
 pub use privacy::{Forgotten, GLOBAL_LIST};
 pub use report::ReportRow;
 pub use serving::{CallWish, HEARTBEAT_DEAD_MS, Serving, TakenWish, WishAnswer};
@@ -58,6 +60,8 @@ struct Inner {
     writing: Arc<Mutex<()>>,
     events: mpsc::Sender<events::Job>,
     dropped_events: Arc<AtomicU64>,
+    /// Where this process serves.
+    lease: std::sync::Mutex<Option<lease::Held>>,
 }
 
 /// What cannot be said the same way to every database.
@@ -158,7 +162,16 @@ impl Store {
             record_dir,
         };
         let events = events::spawn(writer);
-        Ok(Self { inner: Arc::new(Inner { pool, dialect, writing, events, dropped_events }) })
+        Ok(Self {
+            inner: Arc::new(Inner {
+                pool,
+                dialect,
+                writing,
+                events,
+                dropped_events,
+                lease: Default::default(),
+            }),
+        })
     }
 
     /// Whether the database can be written now.
@@ -200,6 +213,17 @@ struct WriteTx {
 }
 
 impl WriteTx {
+    /// Unix milliseconds by the one clock that all who use the database share: SQLite's users are on one machine.
+    async fn clock_ms(&mut self, now_ms: i64) -> Result<i64, StoreError> {
+        const CLOCK: &str = "select (extract(epoch from clock_timestamp()) * 1000)::bigint as ms";
+        match self.dialect {
+            Dialect::Sqlite => Ok(now_ms),
+            Dialect::Postgres => {
+                Ok(sqlx::Row::try_get(&sqlx::query(CLOCK).fetch_one(&mut *self.tx).await?, "ms")?)
+            }
+        }
+    }
+
     async fn commit(self) -> Result<(), StoreError> {
         Ok(self.tx.commit().await?)
     }

@@ -64,41 +64,54 @@ impl Store {
     pub async fn start_serving(&self, instance: &str, now_ms: i64) -> Result<(), StoreError> {
         let pid = i64::from(std::process::id());
         let mut tx = self.write().await?;
-        let before = sqlx::query("select pid, beat_ms from heartbeats where instance = $1")
+        let before = sqlx::query("select host, pid, beat_ms from heartbeats where instance = $1")
             .bind(instance.to_owned())
             .fetch_optional(&mut *tx.tx)
             .await?;
         if let Some(row) = before {
             let (other, beat_ms): (i64, i64) = (row.try_get("pid")?, row.try_get("beat_ms")?);
-            if other != pid && beat_ms > now_ms - HEARTBEAT_DEAD_MS && may_live(other) {
+            let here = row.try_get::<String, _>("host")? == host();
+            let gone = here && (other == pid || !may_live(other));
+            if beat_ms > now_ms - HEARTBEAT_DEAD_MS && !gone {
                 return Err(StoreError::AlreadyServing { instance: instance.to_owned(), pid: other });
             }
         }
         sqlx::query(
-            "insert into heartbeats (instance, pid, started_ms, beat_ms) values ($1, $2, $3, $3) \
-             on conflict (instance) do update set pid = excluded.pid, started_ms = excluded.started_ms, \
-             beat_ms = excluded.beat_ms",
+            "insert into heartbeats (instance, host, pid, started_ms, beat_ms) values ($1, $2, $3, $4, $4) \
+             on conflict (instance) do update set host = excluded.host, pid = excluded.pid, \
+             started_ms = excluded.started_ms, beat_ms = excluded.beat_ms",
         )
         .bind(instance.to_owned())
+        .bind(host())
         .bind(pid)
         .bind(now_ms)
         .execute(&mut *tx.tx)
         .await?;
-        tx.commit().await
+        tx.commit().await?;
+        self.lease_taken(now_ms);
+        Ok(())
     }
 
-    /// Says that the instance lives: once a second.
+    /// Says that the instance lives: once a second. Where another process has taken its name meanwhile, this one no
+    /// longer holds its lease.
     ///
     /// # Errors
     /// The database's.
     pub async fn heartbeat(&self, instance: &str, now_ms: i64) -> Result<(), StoreError> {
+        let asked = tokio::time::Instant::now();
         let mut tx = self.write().await?;
-        sqlx::query("update heartbeats set beat_ms = $1 where instance = $2")
+        let beat = sqlx::query("update heartbeats set beat_ms = $1 where instance = $2 and started_ms = $3")
             .bind(now_ms)
             .bind(instance.to_owned())
+            .bind(self.lease_since())
             .execute(&mut *tx.tx)
             .await?;
-        tx.commit().await
+        tx.commit().await?;
+        match beat.rows_affected() {
+            0 => tracing::error!(instance, "another process serves under this name: no call starts here"),
+            _ => self.lease_renewed(asked),
+        }
+        Ok(())
     }
 
     /// The instance ends in good order.
@@ -107,9 +120,10 @@ impl Store {
     /// The database's.
     pub async fn stop_serving(&self, instance: &str) -> Result<(), StoreError> {
         let mut tx = self.write().await?;
-        sqlx::query("delete from heartbeats where instance = $1 and pid = $2")
+        sqlx::query("delete from heartbeats where instance = $1 and pid = $2 and started_ms = $3")
             .bind(instance.to_owned())
             .bind(i64::from(std::process::id()))
+            .bind(self.lease_since())
             .execute(&mut *tx.tx)
             .await?;
         tx.commit().await
@@ -276,6 +290,11 @@ async fn begin_wish(
         scenario: wish.scenario.clone(),
     };
     Ok(Ok((insert_adhoc(tx, &call, now_ms).await?, wish)))
+}
+
+/// This machine's name; empty where it cannot be read.
+pub(super) fn host() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned()
 }
 
 /// Whether a process of this machine may live. Where that cannot be seen, its heartbeat decides.

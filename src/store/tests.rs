@@ -76,19 +76,25 @@ contract! {
     forgetting_leaves_the_count_and_the_do_not_call_entry,
     the_sweep_takes_what_is_old,
     many_may_open_a_fresh_database_at_once,
+    the_campaigns_limits_hold_for_all_who_claim,
+    a_silent_instance_is_seen_and_its_calls_are_given_back,
+    a_lease_taken_over_is_no_longer_held,
 }
 
-async fn campaign(store: &Store, name: &str, contacts: usize) -> Campaign {
-    let new = NewCampaign {
+fn new_campaign(name: &str) -> NewCampaign {
+    NewCampaign {
         name: name.to_owned(),
         scenario: "/scenarios/reminder.yaml".to_owned(),
         language: None,
         caller_id: Some("+33100000000".to_owned()),
-        max_concurrent: 5,
-        cps: 2.5,
+        max_concurrent: 100,
+        cps: 200.5,
         max_attempts: 3,
-    };
-    let made = store.create_campaign(&new, NOW).await.unwrap();
+    }
+}
+
+async fn campaign(store: &Store, name: &str, contacts: usize) -> Campaign {
+    let made = store.create_campaign(&new_campaign(name), NOW).await.unwrap();
     let batch: Vec<_> = (0..contacts).map(|i| contact(&format!("+336000000{i:02}"))).collect();
     assert_eq!(store.import_contacts(made.id, &batch, NOW).await.unwrap().added, contacts);
     made
@@ -115,7 +121,7 @@ fn record(call: &CallId, seq: i64, event: Event) -> EventRecord {
 async fn campaigns_are_made_found_and_controlled(db: Db) {
     let store = db.open().await;
     let made = campaign(&store, "spring", 0).await;
-    assert_eq!((made.state, made.cps, made.max_concurrent), (CampaignState::Draft, 2.5, 5));
+    assert_eq!((made.state, made.cps, made.max_concurrent), (CampaignState::Draft, 200.5, 100));
     assert_eq!(made.caller_id.as_deref(), Some("+33100000000"));
     assert_eq!(store.campaigns().await.unwrap(), std::slice::from_ref(&made));
     assert_eq!(store.campaign_by_id(made.id).await.unwrap(), Some(made));
@@ -367,15 +373,17 @@ async fn the_heart_of_serve(db: Db) {
 
 async fn a_living_process_keeps_its_name_and_a_dead_one_does_not(db: Db) {
     let store = db.open().await;
-    for (pid, refused) in [(1, true), (i64::from(u32::MAX), false)] {
+    let (gone, here) = (i64::from(u32::MAX), serving::host());
+    for (host, pid, refused) in [(&here, 1, true), (&here, gone, false), (&"other".to_owned(), gone, true)] {
         sqlx::query("delete from heartbeats").execute(store.pool()).await.unwrap();
-        sqlx::query("insert into heartbeats values ('one', $1, $2, $2)")
+        sqlx::query("insert into heartbeats (instance, host, pid, started_ms, beat_ms) values ('one', $3, $1, $2, $2)")
             .bind(pid)
             .bind(NOW)
+            .bind(host.clone())
             .execute(store.pool())
             .await
             .unwrap();
-        assert_eq!(store.start_serving("one", NOW + 1000).await.is_err(), refused, "process {pid}");
+        assert_eq!(store.start_serving("one", NOW + 1000).await.is_err(), refused, "process {pid} on {host}");
     }
     store.start_serving("one", NOW + 9000).await.unwrap();
 }
@@ -492,4 +500,60 @@ async fn many_may_open_a_fresh_database_at_once(db: Db) {
     for opened in opening {
         assert_eq!(opened.await.unwrap(), []);
     }
+}
+
+async fn the_campaigns_limits_hold_for_all_who_claim(db: Db) {
+    let (one, two) = (db.open().await, db.open().await);
+    let new = NewCampaign { max_concurrent: 5, cps: 3.0, ..new_campaign("autumn") };
+    let autumn = one.create_campaign(&new, NOW).await.unwrap();
+    let batch: Vec<_> = (0..20).map(|i| contact(&format!("+336111111{i:02}"))).collect();
+    one.import_contacts(autumn.id, &batch, NOW).await.unwrap();
+    one.control_campaign("autumn", Control::Run, NOW).await.unwrap();
+    let start = now_ms();
+    let (first, second) = tokio::join!(
+        one.claim_contacts(autumn.id, 9, "one", start),
+        two.claim_contacts(autumn.id, 9, "two", start)
+    );
+    assert_eq!(first.unwrap().len() + second.unwrap().len(), 3, "three a second between them");
+    assert_eq!(two.claim_contacts(autumn.id, 9, "two", start + 10).await.unwrap(), []);
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    let later = two.claim_contacts(autumn.id, 9, "two", now_ms()).await.unwrap();
+    assert_eq!(later.len(), 2, "five at once between them");
+}
+
+async fn a_silent_instance_is_seen_and_its_calls_are_given_back(db: Db) {
+    let (one, two) = (db.open().await, db.open().await);
+    let spring = running(&one, 3).await;
+    one.start_serving("one", NOW).await.unwrap();
+    let call = one.claim_contacts(spring.id, 1, "one", NOW).await.unwrap().remove(0).call;
+    two.claim_contacts(spring.id, 1, "two", NOW).await.unwrap();
+    let open = two.open_elsewhere("two").await.unwrap();
+    assert_eq!(open, [OpenElsewhere { instance: "one".to_owned(), beat_ms: Some(NOW) }]);
+    one.heartbeat("one", NOW + 1000).await.unwrap();
+    assert_eq!(two.open_elsewhere("two").await.unwrap()[0].beat_ms, Some(NOW + 1000));
+
+    let retries = RetryTable::default();
+    let (by_one, by_two) =
+        tokio::join!(one.settle_lost(&call, &retries, NOW), two.settle_lost(&call, &retries, NOW));
+    assert!(by_one.unwrap() ^ by_two.unwrap(), "settled once");
+    assert_eq!(two.call_timeline(&call).await.unwrap().len(), 1);
+    assert_eq!(two.open_elsewhere("two").await.unwrap(), []);
+    assert_eq!(two.claim_contacts(spring.id, 9, "two", i64::MAX).await.unwrap().len(), 1, "never redialled");
+}
+
+async fn a_lease_taken_over_is_no_longer_held(db: Db) {
+    let (one, two) = (db.open().await, db.open().await);
+    assert!(one.holds_lease(), "nobody took one: nothing is shared");
+    one.start_serving("one", NOW).await.unwrap();
+    two.start_serving("one", NOW + 60_000).await.unwrap();
+    one.heartbeat("one", NOW + 60_001).await.unwrap();
+    assert_eq!(two.live_serve(NOW + 60_002).await.unwrap().unwrap().beat_ms, NOW + 60_000);
+    one.stop_serving("one").await.unwrap();
+    assert!(two.live_serve(NOW + 60_002).await.unwrap().is_some());
+    assert!(one.holds_lease() && two.holds_lease());
+    one.let_lease_age(LEASE);
+    one.heartbeat("one", NOW + 60_003).await.unwrap();
+    two.let_lease_age(LEASE);
+    two.heartbeat("one", NOW + 60_003).await.unwrap();
+    assert!(!one.holds_lease() && two.holds_lease());
 }

@@ -11,6 +11,20 @@ pub struct Pace {
     pub max_concurrent: u32,
 }
 
+impl Pace {
+    /// So many starts in so long, in any window; `None`: a pace that starts nobody.
+    #[must_use]
+    pub fn window(self) -> Option<(u32, Duration)> {
+        if !self.cps.is_finite() || self.cps <= 0.0 {
+            return None;
+        }
+        if self.cps >= 1.0 {
+            return Some((whole(self.cps), Duration::from_secs(1)));
+        }
+        Some((1, Duration::try_from_secs_f64(1.0 / self.cps).unwrap_or(Duration::MAX)))
+    }
+}
+
 /// Never more than `cps` starts in any window of one second (a fractional `cps` counts as its whole part there),
 /// spread over the second rather than at its beginning.
 ///
@@ -41,7 +55,7 @@ impl Pacer {
     /// How many calls may start at `now` while `live` go on. Asking changes nothing: tell [`Self::started`].
     #[must_use]
     pub fn allowed(&mut self, now: Duration, live: u32) -> u32 {
-        let Some((most, window)) = self.window() else { return 0 };
+        let Some((most, window)) = self.pace.window() else { return 0 };
         let now = self.refill(now, most, window);
         while self.starts.front().is_some_and(|start| now.saturating_sub(*start) >= window) {
             self.starts.pop_front();
@@ -56,18 +70,6 @@ impl Pacer {
         let now = now.max(self.starts.back().copied().unwrap_or_default());
         self.starts.push_back(now);
         self.tokens -= 1.0;
-    }
-
-    /// So many starts in so long, in any window.
-    fn window(&self) -> Option<(u32, Duration)> {
-        let cps = self.pace.cps;
-        if !cps.is_finite() || cps <= 0.0 {
-            return None;
-        }
-        if cps >= 1.0 {
-            return Some((whole(cps), Duration::from_secs(1)));
-        }
-        Some((1, Duration::try_from_secs_f64(1.0 / cps).unwrap_or(Duration::MAX)))
     }
 
     fn refill(&mut self, now: Duration, most: u32, window: Duration) -> Duration {
