@@ -231,11 +231,13 @@ fn label(word: &str) -> Result<Label, String> {
     })
 }
 
+/// Empty or negative: unknown, as in clips where nobody speaks.
 fn seconds(text: &str, column: &str) -> Result<Option<i64>, String> {
     if text.is_empty() {
         return Ok(None);
     }
     match text.parse::<f64>() {
+        Ok(seconds) if seconds < 0.0 => Ok(None),
         Ok(seconds) if (0.0..86_400.0).contains(&seconds) => Ok(Some((seconds * 1000.0).round() as i64)),
         Ok(_) | Err(_) => Err(format!("`{column}`: `{text}` is no number of seconds")),
     }

@@ -85,7 +85,7 @@ fn bad_rows_are_named_by_their_line() {
          a.wav\tMACHINE\ttlh\t\n\
          a.wav\tMACHINE\tfr\tsoon\n\
          a.wav\n\
-         a.wav\tmachine\tzxx\t\n",
+         a.wav\tmachine\tzxx\t-1\n",
     );
     let lines: Vec<u64> = manifest.bad.iter().map(|row| row.line).collect();
     assert_eq!(lines, [3, 4, 5, 6, 7]);
@@ -96,6 +96,7 @@ fn bad_rows_are_named_by_their_line() {
     assert_eq!(manifest.rows[0].language, "en");
     assert_eq!(manifest.rows[1].language, "en", "zxx is the default language");
     assert_eq!(manifest.rows[1].lang, "zxx");
+    assert_eq!(manifest.rows[1].speech_ms, None, "-1 is unknown");
 }
 
 #[test]
