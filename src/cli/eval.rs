@@ -1,6 +1,7 @@
 //! `sidetone eval`: recorded calls through the same core and recogniser as live ones, and what came of them.
 
 mod amd;
+mod bargein;
 mod tables;
 
 use std::{path::PathBuf, process::ExitCode, time::Duration};
@@ -14,12 +15,15 @@ use crate::eval::{Hearing, HearingError, Wanted};
 #[derive(Debug, clap::Subcommand)]
 pub enum Eval {
     Amd(amd::Amd),
+    #[command(name = "bargein")]
+    BargeIn(bargein::BargeIn),
 }
 
 impl Eval {
     pub(super) async fn run(self, ctx: &Context) -> anyhow::Result<ExitCode> {
         match self {
             Self::Amd(command) => command.run(ctx).await,
+            Self::BargeIn(command) => command.run(ctx).await,
         }
     }
 }

@@ -165,7 +165,7 @@ fn fell(noted: &Noted) -> Option<Fell> {
     })
 }
 
-fn heard(noted: &Noted) -> Option<Heard> {
+pub(super) fn heard(noted: &Noted) -> Option<Heard> {
     let Event::Transcript { purpose, to_ms, text, gate, failure, compute_ms, .. } = &noted.event else {
         return None;
     };

@@ -2,6 +2,7 @@
 
 pub mod amd;
 mod audio;
+pub mod bargein;
 mod cache;
 mod hearing;
 mod line;
@@ -11,6 +12,7 @@ mod score;
 mod stats;
 #[cfg(test)]
 mod tests;
+mod tracks;
 
 pub use self::{
     audio::{Clip, RATE},
@@ -20,4 +22,5 @@ pub use self::{
     run::{Outcome, each},
     score::{AmdReport, ClipResult, Group, report},
     stats::{Count, Spread},
+    tracks::{BadTrack, IndexError, Track, tracks},
 };

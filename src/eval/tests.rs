@@ -219,3 +219,62 @@ fn results_keep_the_items_order() {
     let doubled = each(&items, 4, |n| n * 2, || ());
     assert_eq!(doubled, items.iter().map(|n| n * 2).collect::<Vec<_>>());
 }
+
+fn index(folder: &Path, events: &str, extra: &str) -> Vec<Track> {
+    let path = folder.join("index.json");
+    let text = format!(
+        r#"[{{"id": "t", "lang": "en", "file_8k": "t.wav", "events": [{events}] {extra}}},
+            {{"id": "gone", "lang": "en", "file_8k": "gone.wav"}}, {{"id": "half"}}]"#
+    );
+    std::fs::write(&path, text).unwrap();
+    let (found, bad) = tracks(&path).unwrap();
+    assert_eq!(bad.iter().map(|track| track.number).collect::<Vec<_>>(), [2, 3]);
+    assert!(bad[0].reason.contains("gone.wav") && bad[1].reason.contains("file_8k"), "{bad:?}");
+    found
+}
+
+fn bargein_run(track: &Track, says: &str) -> bargein::BargeInReport {
+    let hearing =
+        Hearing::of(Arc::new(Scripted::always(says)), &["en"]).taking(Some(Duration::from_millis(50)));
+    let result = bargein::run(track, config(), &hearing).unwrap();
+    bargein::report(vec![result], hearing.models(), Vec::new())
+}
+
+#[test]
+fn an_interruption_is_detected_and_the_bot_speaks_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut pcm = voice(2000, 1500);
+    pcm.extend(voice(4000, 1500));
+    clip(folder.path(), "t.wav", &pcm);
+    let event = |start: f64, end: f64| {
+        format!(r#"{{"start": {start}, "end": {end}, "kind": "speech", "should_interrupt": true}}"#)
+    };
+    let events = [event(2.0, 3.5), event(7.5, 9.0)].join(",");
+    let track = &index(folder.path(), &events, "")[0];
+    let report = bargein_run(track, "I want to say something else");
+    assert_eq!((report.detected, report.expected, report.false_cuts), (2, 2, 0), "{report:?}");
+    assert!(report.latency_ms.p95.unwrap() < 1500);
+    assert_eq!(report.quiet_tracks, 0);
+
+    let unheard = bargein_run(track, "mm-hmm");
+    assert_eq!((unheard.detected, unheard.false_cuts), (0, 0), "{unheard:?}");
+}
+
+#[test]
+fn a_cut_that_nobody_asked_for_is_false() {
+    let folder = tempfile::tempdir().unwrap();
+    clip(folder.path(), "t.wav", &voice(2000, 1500));
+    let said = r#"{"start": 2.0, "end": 3.5, "kind": "backchannel", "should_interrupt": false}"#;
+    let track = &index(folder.path(), said, r#", "tv": {}"#)[0];
+    let report = bargein_run(track, "I want to say something else");
+    assert_eq!((report.expected, report.false_cuts), (0, 1), "{report:?}");
+    assert_eq!(report.false_cuts_by_kind["backchannel"], 1);
+    assert_eq!((report.quiet_tracks, report.quiet_tracks_cut), (1, 1));
+
+    let track = &index(folder.path(), "", r#", "tv": {}"#)[0];
+    assert_eq!(bargein_run(track, "I want to say something else").false_cuts_by_kind["tv"], 1);
+    let json = serde_json::to_value(bargein_run(track, "")).unwrap();
+    for key in ["detected", "expected", "false_cuts", "quiet_tracks", "quiet_tracks_cut", "latency_ms"] {
+        assert!(!json[key].is_null(), "{key}");
+    }
+}

@@ -12,6 +12,7 @@ use std::{
 use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
+use sidetone_core::{amd::AmdProfile, call::CallConfig};
 
 use super::{Listening, tables};
 use crate::{
@@ -43,9 +44,33 @@ pub struct Amd {
     /// The campaign's language where a row's is `zxx`.
     #[arg(long, value_name = "LANG", default_value = "en")]
     default_language: String,
+    /// How the verdict is reached.
+    #[arg(long, value_enum, value_name = "NAME")]
+    profile: Option<Profile>,
     /// Write one JSON line a clip, with its evidence.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+}
+
+/// How the verdict is reached.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Profile {
+    /// As soon as the evidence allows.
+    Anytime,
+    /// The whole window at once, then keywords.
+    Batch,
+    /// Without the recogniser: how long they speak and pause.
+    Cadence,
+}
+
+impl From<Profile> for AmdProfile {
+    fn from(profile: Profile) -> Self {
+        match profile {
+            Profile::Anytime => Self::Anytime,
+            Profile::Batch => Self::Batch,
+            Profile::Cadence => Self::Cadence,
+        }
+    }
 }
 
 impl Amd {
@@ -95,7 +120,7 @@ impl Amd {
         let scripts = amd::Scripts::new(languages.iter().map(String::as_str)).map_err(anyhow::Error::msg)?;
         let bar = progress(rows.len());
         let one = |row: &Row| -> Result<ClipResult, BadRow> {
-            let config = call_config(config, RATE, &row.language, true);
+            let config = call_config(config, RATE, &row.language, true).map(|call| self.with_profile(call));
             let run = config.and_then(|config| amd::run(row, config, &scripts, hearing));
             run.map(|run| ClipResult::new(row, run)).map_err(|reason| BadRow { line: row.line, reason })
         };
@@ -109,6 +134,13 @@ impl Amd {
             }
         }
         Ok((clips, broken))
+    }
+
+    fn with_profile(&self, mut call: CallConfig) -> CallConfig {
+        if let (Some(amd), Some(profile)) = (&mut call.amd, self.profile) {
+            amd.profile = profile.into();
+        }
+        call
     }
 }
 

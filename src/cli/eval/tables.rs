@@ -7,7 +7,10 @@ use std::{
 
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 
-use crate::eval::{AmdReport, Group, Label};
+use crate::eval::{
+    AmdReport, Group, Label,
+    bargein::{BargeInReport, Cut},
+};
 
 /// The whole report of `eval amd`.
 pub(super) fn amd(report: &AmdReport) -> String {
@@ -35,6 +38,35 @@ pub(super) fn amd(report: &AmdReport) -> String {
         "Times: p50 / p95 in ms. After speech: people only, from the end of what they say within the clip."
     );
     out
+}
+
+/// The whole report of `eval bargein`.
+pub(super) fn bargein(report: &BargeInReport) -> String {
+    let mut table = plain(&["track", "language", "expected", "detected", "latency ms", "false cuts"]);
+    for track in &report.tracks {
+        let of = |pick: &dyn Fn(&Cut) -> Option<String>| {
+            track.cuts.iter().filter_map(pick).collect::<Vec<_>>().join(", ")
+        };
+        let latency = of(&|cut| cut.latency_ms.map(|ms| ms.to_string()));
+        let wrong =
+            of(&|cut| cut.wrong.as_ref().map(|kind| format!("{kind} at {:.1} s", cut.at_ms as f64 / 1000.0)));
+        table.add_row([
+            Cell::new(&track.id),
+            Cell::new(&track.language),
+            right(track.expected),
+            right(track.detected),
+            right(latency),
+            Cell::new(wrong),
+        ]);
+    }
+    let kinds: Vec<String> =
+        report.false_cuts_by_kind.iter().map(|(kind, n)| format!("{kind} {n}")).collect();
+    let kinds = if kinds.is_empty() { String::new() } else { format!(" ({})", kinds.join(", ")) };
+    format!(
+        "{table}\n\nInterruptions detected: {}\nLatency from the start of speech, ms p50 / p95: {}\n\
+         False cuts: {}{kinds}\nTracks with nothing to interrupt that were cut: {} of {}",
+        report.detection, report.latency_ms, report.false_cuts, report.quiet_tracks_cut, report.quiet_tracks
+    )
 }
 
 fn key_figures(all: &Group) -> Table {
