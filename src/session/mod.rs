@@ -35,6 +35,8 @@ pub use recording::RecordingPlan;
 
 /// A call without its switch for so long is over.
 const SWITCH_LOST: Duration = Duration::from_secs(10);
+/// Where no deadline is.
+const FAR: Duration = Duration::from_secs(3600);
 /// Frames taken in one go before the other streams are looked at: a burst at connect is up to 50.
 const BURST: usize = 50;
 /// Transcripts on their way to one call. Jobs of a call are few; a full channel makes the engine drop the result.
@@ -141,13 +143,17 @@ impl Session {
 
     async fn follow(&mut self, mut streams: Streams) {
         let mut link_lost = None;
+        let mut alarm = std::pin::pin!(sleep_until(Instant::now() + FAR));
         loop {
             self.carry_out();
             if self.call.is_over() {
                 return;
             }
+            // Every frame puts the nearest deadline off: the alarm is moved when it is too late, not when it is early.
             let timeout = self.call.poll_timeout().map(Instant::from_std).into_iter().chain(link_lost).min();
-            let far = Instant::now() + Duration::from_secs(3600);
+            if let Some(at) = timeout.filter(|&at| at < alarm.deadline()) {
+                alarm.as_mut().reset(at);
+            }
             tokio::select! {
                 biased;
                 event = streams.events.recv() => match event {
@@ -167,8 +173,9 @@ impl Session {
                     let link = *streams.link.borrow_and_update();
                     link_lost = self.link_changed(link);
                 }
-                () = sleep_until(timeout.unwrap_or(far)) => {
+                () = &mut alarm => {
                     let now = Instant::now();
+                    alarm.as_mut().reset(now + FAR);
                     if link_lost.is_some_and(|at| at <= now) {
                         self.input(Input::SwitchLost);
                     }

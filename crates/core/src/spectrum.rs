@@ -25,12 +25,9 @@ static HANN: LazyLock<[f32; WINDOW]> = LazyLock::new(|| {
     std::array::from_fn(|i| 0.5 - 0.5 * (std::f32::consts::TAU * i as f32 / WINDOW as f32).cos())
 });
 
-/// Keeps the last two frames and their power spectrum. Allocates only when made.
+/// Keeps the last two frames and their power spectrum. Never allocates.
 pub(crate) struct Spectrum {
     history: [f32; WINDOW],
-    windowed: [f32; WINDOW],
-    bins: [Complex<f32>; BINS],
-    scratch: Vec<Complex<f32>>,
     power: [f32; BINS],
     /// Last samples of the previous 16 kHz frame, for the decimating filter.
     tail: [f32; TAPS - 1],
@@ -42,14 +39,7 @@ const TAPS: usize = 7;
 
 impl Spectrum {
     pub(crate) fn new() -> Self {
-        Self {
-            history: [0.0; WINDOW],
-            windowed: [0.0; WINDOW],
-            bins: [Complex::new(0.0, 0.0); BINS],
-            scratch: PLAN.make_scratch_vec(),
-            power: [0.0; BINS],
-            tail: [0.0; TAPS - 1],
-        }
+        Self { history: [0.0; WINDOW], power: [0.0; BINS], tail: [0.0; TAPS - 1] }
     }
 
     /// Takes a frame in without looking at its spectrum.
@@ -68,14 +58,16 @@ impl Spectrum {
     /// Power in each bin of the window that ends with the newest frame. A full-scale sine has a lobe sum of
     /// about 1.
     pub(crate) fn power(&mut self) -> &[f32; BINS] {
-        for ((to, x), w) in self.windowed.iter_mut().zip(&self.history).zip(HANN.iter()) {
+        let (mut windowed, mut bins) = ([0.0; WINDOW], [Complex::new(0.0, 0.0); BINS]);
+        let mut scratch = [Complex::new(0.0, 0.0); WINDOW];
+        for ((to, x), w) in windowed.iter_mut().zip(&self.history).zip(HANN.iter()) {
             *to = x * w;
         }
-        let done = PLAN.process_with_scratch(&mut self.windowed, &mut self.bins, &mut self.scratch);
+        let done = PLAN.process_with_scratch(&mut windowed, &mut bins, &mut scratch);
         debug_assert!(done.is_ok(), "the plan's own sizes");
         // Hann's power sum is 3/8 N, a sine's two-sided power 1/4 a side: scaled so that a lobe's sum is 1.
         let scale = 32.0 / (3.0 * (WINDOW * WINDOW) as f32 * 32768.0 * 32768.0);
-        for (to, bin) in self.power.iter_mut().zip(&self.bins) {
+        for (to, bin) in self.power.iter_mut().zip(&bins) {
             *to = bin.norm_sqr() * scale;
         }
         &self.power

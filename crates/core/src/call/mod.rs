@@ -94,7 +94,8 @@ pub struct Call {
     config: CallConfig,
     script: ScenarioRun,
     phase: Phase,
-    ears: Ears,
+    /// Apart, so that a call is small where it is moved.
+    ears: Box<Ears>,
     /// From the answer on; goes on listening after its verdict.
     amd: Option<Amd>,
     timers: Timers,
@@ -116,7 +117,7 @@ impl Call {
         let mut timers = Timers::default();
         timers.set(Timer::Ring, now, config.ring_timeout + RING_SLACK);
         Self {
-            ears: Ears::new(config.rate),
+            ears: Box::new(Ears::new(config.rate)),
             amd: None,
             config,
             script,
