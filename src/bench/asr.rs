@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// faster-whisper and everything it stands on, at the versions it was measured with.
-const FASTER_WHISPER: &[&str] = &[
+pub(super) const FASTER_WHISPER: &[&str] = &[
     "faster-whisper==1.2.1",
     "ctranslate2==4.8.5",
     "av==18.1.0",

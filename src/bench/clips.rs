@@ -39,6 +39,19 @@ impl Clip {
 
 /// The clips nearest to 2.3 s, in the order of their names; fewer where the packages hold no more.
 pub(super) fn prepare(language: &str, most: usize) -> anyhow::Result<Vec<Clip>> {
+    let mut clips = between(language, SHORTEST_S..LONGEST_S, usize::MAX)?;
+    clips.sort_by(|a, b| (a.seconds - WANTED_S).abs().total_cmp(&(b.seconds - WANTED_S).abs()));
+    clips.truncate(most);
+    clips.sort_by(|a, b| a.file.cmp(&b.file));
+    Ok(clips)
+}
+
+/// Clips of these lengths, in the list's order. Prompts that are shorter are put together.
+pub(super) fn between(
+    language: &str,
+    lengths: std::ops::Range<f64>,
+    most: usize,
+) -> anyhow::Result<Vec<Clip>> {
     let root = fetch(language)?;
     let dir = root.join("clips");
     fs::create_dir_all(&dir)?;
@@ -46,23 +59,24 @@ pub(super) fn prepare(language: &str, most: usize) -> anyhow::Result<Vec<Clip>> 
     let mut short: Option<(String, Vec<i16>, String)> = None;
     for (name, text) in texts(&root, language)? {
         let Some(pcm) = sound(&root, &name)? else { continue };
-        let pcm = match short.take() {
-            None => (name, pcm, text),
-            Some((first, mut joined, said)) => {
-                joined.resize(joined.len() + samples(PAUSE), 0);
-                joined.extend(pcm);
-                (format!("{first}+{name}"), joined, format!("{said} {text}"))
-            }
+        let spoken = if seconds(&pcm) >= lengths.start {
+            (name, pcm, text)
+        } else if let Some((first, mut joined, said)) = short.take() {
+            joined.resize(joined.len() + samples(PAUSE), 0);
+            joined.extend(pcm);
+            (format!("{first}+{name}"), joined, format!("{said} {text}"))
+        } else {
+            (name, pcm, text)
         };
-        if seconds(&pcm.1) < SHORTEST_S {
-            short = Some(pcm);
-        } else if seconds(&pcm.1) <= LONGEST_S {
-            clips.push(write(&dir, pcm)?);
+        if seconds(&spoken.1) < lengths.start {
+            short = Some(spoken);
+        } else if seconds(&spoken.1) <= lengths.end {
+            clips.push(write(&dir, spoken)?);
+        }
+        if clips.len() == most {
+            break;
         }
     }
-    clips.sort_by(|a, b| (a.seconds - WANTED_S).abs().total_cmp(&(b.seconds - WANTED_S).abs()));
-    clips.truncate(most);
-    clips.sort_by(|a, b| a.file.cmp(&b.file));
     Ok(clips)
 }
 

@@ -6,6 +6,7 @@ pub mod load;
 mod meter;
 mod peer;
 mod process;
+pub mod stream;
 mod wer;
 
 pub use peer::PeerError;

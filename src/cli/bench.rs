@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     asr::models,
-    bench::{asr, load},
+    bench::{asr, load, stream},
     config,
 };
 
@@ -22,6 +22,10 @@ pub enum Bench {
     Load(Load),
     /// The recogniser on labelled clips: CPU, errors.
     Asr(Asr),
+    /// How many people are followed word by word before words come late.
+    Stream(Stream),
+    /// Twice as many talkers as are followed in time: what waits, what is shed, how soon it recovers.
+    Overload(Overload),
     /// A process that a measurement starts.
     #[command(hide = true)]
     Part(Part),
@@ -65,6 +69,36 @@ enum AsrPeer {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  sidetone bench stream --seconds 60 --json")]
+pub struct Stream {
+    #[command(flatten)]
+    talkers: Talkers,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  sidetone bench overload --talkers 8 --json")]
+pub struct Overload {
+    #[command(flatten)]
+    talkers: Talkers,
+}
+
+#[derive(Debug, Args)]
+struct Talkers {
+    /// A model's name or directory [default: the configured one].
+    #[arg(long, value_name = "NAME")]
+    model: Option<String>,
+    /// The talkers' language: en, fr, es, it, ru.
+    #[arg(long, default_value = "en", value_name = "CODE")]
+    language: String,
+    /// How long a step lasts, after a warm-up.
+    #[arg(long, default_value_t = 60, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(5..))]
+    seconds: u64,
+    /// This many that are followed in time, instead of searching for the number.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    talkers: Option<u32>,
+}
+
+#[derive(Debug, Args)]
 pub struct Part {
     part: PartName,
     arguments: Vec<String>,
@@ -76,6 +110,7 @@ enum PartName {
     LoadBare,
     LoadGenerator,
     Asr,
+    Stream,
 }
 
 impl Bench {
@@ -84,6 +119,8 @@ impl Bench {
         tokio::task::spawn_blocking(move || match self {
             Self::Load(load) => load.run(json),
             Self::Asr(bench) => bench.run(asr, json),
+            Self::Stream(bench) => bench.talkers.stream(asr, json),
+            Self::Overload(bench) => bench.talkers.overload(asr, json),
             Self::Part(part) => part.run(),
         })
         .await?
@@ -99,6 +136,10 @@ impl Part {
             PartName::Asr => {
                 let task = self.arguments.first().context("which task?")?;
                 asr::part(task.as_ref())?;
+            }
+            PartName::Stream => {
+                let task = self.arguments.first().context("which task?")?;
+                stream::part(task.as_ref())?;
             }
         }
         Ok(ExitCode::SUCCESS)
@@ -196,6 +237,75 @@ impl Asr {
         if let Some(ratio) = report.cpu_ratio {
             say(format_args!("{ratio:.1} times less CPU than the peer"))?;
         }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl Talkers {
+    fn plan(self, configured: config::Asr) -> stream::Plan {
+        stream::Plan {
+            asr: config::Asr { model: self.model.unwrap_or_else(|| configured.model.clone()), ..configured },
+            language: self.language,
+            seconds: self.seconds,
+            talkers: self.talkers.map(|n| n as usize),
+        }
+    }
+
+    fn stream(self, configured: config::Asr, json: bool) -> anyhow::Result<ExitCode> {
+        let report = stream::run(&self.plan(configured))?;
+        if json {
+            document(&report)?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        let mut table = Table::new();
+        table.load_style(presets::NOTHING).set_header([
+            "TALKERS",
+            "LAG P50 MS",
+            "LAG P95 MS",
+            "MISSED",
+            "CPU S/AUDIO S",
+            "CORES",
+            "LOOKS",
+            "SHED",
+        ]);
+        for step in &report.steps {
+            table.add_row([
+                step.talkers.to_string(),
+                format!("{:.0}", step.lag_p50_ms),
+                format!("{:.0}", step.lag_p95_ms),
+                format!("{:.3}", step.missed),
+                format!("{:.3}", step.cpu_s_per_audio_s),
+                format!("{:.2}", step.cores),
+                step.partials.to_string(),
+                step.failed.to_string(),
+            ]);
+        }
+        say(&table)?;
+        say(format_args!("\n{} talkers within 700 ms ({})", report.talkers, report.model))?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn overload(self, configured: config::Asr, json: bool) -> anyhow::Result<ExitCode> {
+        let found = stream::overload(&self.plan(configured))?;
+        if json {
+            document(&found)?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        say(format_args!(
+            "{} talkers for {:.0} s\nverdicts: {}, of them failed: {}; wait at p95 {:.0} ms, at most {:.0} ms\n\
+             looks: {}, of them shed or late: {}\nqueue: {} at most, {} at p95; empty {:.0} ms after the last word",
+            found.talkers,
+            found.seconds,
+            found.verdicts,
+            found.verdicts_failed,
+            found.verdict_wait_p95_ms,
+            found.verdict_wait_max_ms,
+            found.partials,
+            found.partials_failed,
+            found.queue_depth_max,
+            found.queue_depth_p95,
+            found.recovery_ms
+        ))?;
         Ok(ExitCode::SUCCESS)
     }
 }
