@@ -35,7 +35,7 @@ const AFTER_ERROR: Duration = Duration::from_secs(1);
 /// How often a stopped campaign's calls are asked to end until they have.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 /// How often open attempts are compared with the calls that live.
-const AUDIT: Duration = Duration::from_secs(30);
+const AUDIT: Duration = Duration::from_secs(5);
 /// How often other instances' hearts are listened to.
 const LISTEN: Duration = Duration::from_secs(1);
 /// How long a contact waits whose call could not be placed just now.

@@ -4,6 +4,7 @@ pub mod app;
 pub mod asr;
 pub mod audio;
 pub mod bench;
+pub mod bench_chaos;
 pub mod cli;
 pub mod config;
 pub mod dialer;

@@ -123,6 +123,8 @@ pub struct Attempt {
     pub dial_string: Option<String>,
     pub scenario: String,
     pub started_ms: i64,
+    /// When its contact was claimed, by the clock that all who use the database share.
+    pub claimed_ms: Option<i64>,
     pub answered_ms: Option<i64>,
     pub ended_ms: Option<i64>,
     pub disposition: Option<Disposition>,
@@ -136,7 +138,7 @@ pub struct Attempt {
 }
 
 const COLUMNS: &str = "select a.id, a.origin, c.name as campaign, a.instance, a.number, a.dial_string, a.scenario, \
-                       a.started_ms, a.answered_ms, a.ended_ms, a.disposition, a.verdict, a.verdict_cause, \
+                       a.started_ms, a.claimed_ms, a.answered_ms, a.ended_ms, a.disposition, a.verdict, a.verdict_cause, \
                        a.hangup_cause, a.outcome, a.verdict_media_ms, a.after_speech_ms, a.barge_in_ms \
                        from attempts a left join campaigns c on c.id = a.campaign_id";
 
@@ -384,6 +386,7 @@ fn attempt(row: &AnyRow) -> Result<Attempt, StoreError> {
         dial_string: row.try_get("dial_string")?,
         scenario: row.try_get("scenario")?,
         started_ms: row.try_get("started_ms")?,
+        claimed_ms: row.try_get("claimed_ms")?,
         answered_ms: row.try_get("answered_ms")?,
         ended_ms: row.try_get("ended_ms")?,
         disposition: words::read_optional(row, "disposition")?,

@@ -109,6 +109,20 @@ impl ScratchPostgres {
         Ok(self.url(&name))
     }
 
+    /// Cuts every connection to a database, as a network that breaks would. Says how many there were.
+    ///
+    /// # Errors
+    /// The server's.
+    pub async fn cut(&self, url: &str) -> Result<u64, ScratchError> {
+        let mut server = PgConnection::connect(&self.url("postgres")).await?;
+        let cut = sqlx::query("select pg_terminate_backend(pid) from pg_stat_activity where datname = $1")
+            .bind(url.rsplit('/').next().unwrap_or_default())
+            .fetch_all(&mut server)
+            .await?;
+        server.close().await?;
+        Ok(u64::try_from(cut.len()).unwrap_or(u64::MAX))
+    }
+
     fn url(&self, database: &str) -> String {
         format!("postgres://sidetone@127.0.0.1:{}/{database}", self.port)
     }

@@ -1,5 +1,6 @@
 mod calls;
 mod campaigns;
+mod chaos;
 mod deployment;
 mod faults;
 mod streams;
