@@ -133,15 +133,57 @@ impl Default for Switch {
     }
 }
 
+/// Who transcribes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AsrBackend {
+    /// Whisper in this process.
+    Whisper,
+    /// A service of one's own, see [`OpenAi`].
+    Openai,
+}
+
+/// What a model runs on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Device {
+    Cpu,
+    /// Needs a program built with the feature `cuda`.
+    Cuda,
+}
+
+/// CTranslate2's words for how a model calculates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ComputeType {
+    /// As the model was converted.
+    Default,
+    /// The fastest that the device offers.
+    Auto,
+    Float32,
+    Float16,
+    Bfloat16,
+    Int16,
+    Int8,
+    Int8Float32,
+    Int8Float16,
+    Int8Bfloat16,
+}
+
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Asr {
+    pub backend: AsrBackend,
     /// A known name (`sidetone models list`) or a directory with a CTranslate2 Whisper model.
     pub model: String,
     /// Models by language (`en`, `fr`), and `default` for every other; empty: `model` alone.
     pub models: BTreeMap<String, String>,
     /// Where fetched models are kept; empty: the user's data folder.
     pub models_dir: String,
+    /// Where models run.
+    pub device: Device,
+    /// The numbers models calculate with.
+    pub compute_type: ComputeType,
     /// Model copies, each with one thread; 0: one a core, at most four.
     pub replicas: usize,
     /// Jobs that may wait, for each model.
@@ -152,18 +194,55 @@ pub struct Asr {
     /// No new call starts while 95 of 100 transcriptions do not begin within this.
     #[serde(deserialize_with = "duration", serialize_with = "duration_text")]
     pub admit_wait: Duration,
+    pub openai: OpenAi,
+}
+
+/// An OpenAI-compatible speech service.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct OpenAi {
+    /// Up to and with `/v1`.
+    pub url: String,
+    /// Sent as `Authorization: Bearer`; empty: not sent.
+    pub key: Secret,
+    /// The service's name for the model.
+    pub model: String,
+    /// For one try.
+    #[serde(deserialize_with = "duration", serialize_with = "duration_text")]
+    pub timeout: Duration,
+    /// Further tries when the service is busy, broken or not reached.
+    pub retries: u32,
+    /// Segments sent at once.
+    pub connections: usize,
+}
+
+impl Default for OpenAi {
+    fn default() -> Self {
+        Self {
+            url: String::new(),
+            key: Secret::default(),
+            model: "whisper-1".to_owned(),
+            timeout: Duration::from_secs(2),
+            retries: 1,
+            connections: 16,
+        }
+    }
 }
 
 impl Default for Asr {
     fn default() -> Self {
         Self {
+            backend: AsrBackend::Whisper,
             model: "tiny.en".to_owned(),
             models: BTreeMap::new(),
             models_dir: String::new(),
+            device: Device::Cpu,
+            compute_type: ComputeType::Int8,
             replicas: 0,
             queue_length: 256,
             backlog: Duration::from_millis(400),
             admit_wait: Duration::from_millis(300),
+            openai: OpenAi::default(),
         }
     }
 }

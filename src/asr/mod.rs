@@ -5,6 +5,7 @@ mod gates;
 mod load;
 pub mod models;
 mod queue;
+pub mod remote;
 mod scheduler;
 pub mod scripted;
 mod worker;
@@ -128,10 +129,22 @@ pub enum LoadError {
 /// # Errors
 /// When it is not there (with the line that fetches it) or broken.
 pub fn load(asr: &config::Asr) -> Result<Arc<dyn Recognizer>, LoadError> {
+    match asr.backend {
+        config::AsrBackend::Whisper => load_whisper(asr),
+        config::AsrBackend::Openai => Ok(Arc::new(remote::Remote::new(&asr.openai))),
+    }
+}
+
+fn load_whisper(asr: &config::Asr) -> Result<Arc<dyn Recognizer>, LoadError> {
     let path = models::find(asr)?;
     #[cfg(feature = "whisper")]
     {
-        let options = ct2::Options { replicas: replicas(asr), full_context: false };
+        let options = ct2::Options {
+            replicas: replicas(asr),
+            full_context: false,
+            device: asr.device,
+            compute: asr.compute_type,
+        };
         Ok(Arc::new(ct2::Whisper::load(&path, options)?))
     }
     #[cfg(not(feature = "whisper"))]
@@ -146,7 +159,12 @@ pub fn load(asr: &config::Asr) -> Result<Arc<dyn Recognizer>, LoadError> {
 /// # Errors
 /// As [`load`].
 pub fn start(asr: &config::Asr, observer: Option<Observer>) -> Result<AsrHandle, LoadError> {
-    let models = asr.assigned().into_iter().map(|(name, languages, is_default)| {
+    let mut assigned = asr.assigned();
+    if asr.backend == config::AsrBackend::Openai {
+        // The service knows its own models.
+        assigned = vec![(&asr.openai.model, Vec::new(), true)];
+    }
+    let models = assigned.into_iter().map(|(name, languages, is_default)| {
         let one = config::Asr { model: name.to_owned(), ..asr.clone() };
         let languages = languages.into_iter().map(str::to_owned).collect();
         Ok(Model { recognizer: load(&one)?, languages, is_default })
@@ -157,8 +175,14 @@ pub fn start(asr: &config::Asr, observer: Option<Observer>) -> Result<AsrHandle,
 
 impl From<&config::Asr> for Tuning {
     fn from(asr: &config::Asr) -> Self {
+        let tries = asr.openai.timeout * (asr.openai.retries + 1);
+        let (workers, stuck_after) = match asr.backend {
+            config::AsrBackend::Whisper => (replicas(asr), Self::default().stuck_after),
+            config::AsrBackend::Openai => (asr.openai.connections, tries + Duration::from_secs(1)),
+        };
         Self {
-            workers: replicas(asr),
+            workers,
+            stuck_after,
             capacity: asr.queue_length,
             backlog: asr.backlog,
             admit_wait: asr.admit_wait,

@@ -43,12 +43,18 @@ impl Transcribe {
     /// When the model cannot be loaded.
     pub async fn run(self, ctx: &Context) -> anyhow::Result<ExitCode> {
         let mut asr = ctx.config.asr.clone();
-        asr.model = self.model.clone().unwrap_or(asr.model);
-        if let Err(error) = models::find(&asr) {
+        if let Some(model) = &self.model {
+            asr.backend = config::AsrBackend::Whisper;
+            asr.model.clone_from(model);
+        } else {
+            asr.model = asr.model_for(&self.language).to_owned();
+        }
+        let is_here = asr.backend == config::AsrBackend::Whisper;
+        if is_here && let Err(error) = models::find(&asr) {
             eprintln!("error: {error}");
             return Ok(ExitCode::from(exit::UNAVAILABLE));
         }
-        if !models::hears(&asr.model, &self.language) {
+        if is_here && !models::hears(&asr.model, &self.language) {
             let (model, language) = (&asr.model, &self.language);
             let line = models::suggestion(language);
             eprintln!(

@@ -118,6 +118,9 @@ impl Config {
             });
             need(faults, !model.trim().is_empty(), "asr.models", || format!("`{language}` has no model"));
         }
+        if self.asr.backend == super::AsrBackend::Openai {
+            self.check_openai(faults);
+        }
         let brief = Duration::from_millis(20)..=Duration::from_secs(10);
         for (key, value) in [("asr.backlog", self.asr.backlog), ("asr.admit_wait", self.asr.admit_wait)] {
             need(faults, brief.contains(&value), key, || {
@@ -137,6 +140,32 @@ impl Config {
         });
         need(faults, self.amd.transcript_wait <= Duration::from_secs(10), "amd.transcript_wait", || {
             "is dead air for the person called: write at most 10s".to_owned()
+        });
+    }
+
+    fn check_openai(&self, faults: &mut Vec<Fault>) {
+        let openai = &self.asr.openai;
+        let is_url = ["http://", "https://"]
+            .iter()
+            .any(|scheme| openai.url.strip_prefix(scheme).is_some_and(|rest| !rest.is_empty()));
+        need(faults, is_url, "asr.openai.url", || {
+            format!(
+                "`{}`: write the service's address up to /v1, such as http://10.0.0.9:8000/v1",
+                openai.url
+            )
+        });
+        need(faults, !openai.key.reveal().contains(['\r', '\n']), "asr.openai.key", || {
+            "has a line break".to_owned()
+        });
+        let timely = Duration::from_millis(100)..=Duration::from_secs(30);
+        need(faults, timely.contains(&openai.timeout), "asr.openai.timeout", || {
+            format!("{}ms: write 100ms to 30s", openai.timeout.as_millis())
+        });
+        need(faults, openai.retries <= 5, "asr.openai.retries", || {
+            format!("{} is too many: write 0 to 5", openai.retries)
+        });
+        need(faults, (1..=256).contains(&openai.connections), "asr.openai.connections", || {
+            format!("{}: write 1 to 256", openai.connections)
         });
     }
 

@@ -63,6 +63,9 @@ impl Config {
         if let Some(token) = set("SIDETONE_HTTP_TOKEN") {
             self.http.token = Secret::new(&token);
         }
+        if let Some(key) = set("SIDETONE_ASR_KEY") {
+            self.asr.openai.key = Secret::new(&key);
+        }
         if let Some(url) = set("DATABASE_URL") {
             self.store.url = url;
         }

@@ -210,3 +210,13 @@ fn models_are_assigned_by_language() {
     let faults = Config::parse("[asr]\nmodels = { french = \"small\" }").expect("parses").check();
     assert_eq!(faults[0].to_string(), "asr.models: `french` is no language code: write en, fr... or default");
 }
+
+#[test]
+fn a_speech_service_needs_its_address() {
+    let openai = |text: &str| Config::parse(&format!("[asr]\nbackend = \"openai\"\n{text}")).expect("parses");
+    assert_eq!(openai("").check()[0].key, "asr.openai.url");
+    let whole = openai("[asr.openai]\nurl = \"http://10.0.0.9:8000/v1\"\nkey = \"k\"");
+    assert!(whole.check().is_empty() && !format!("{whole:?}").contains("\"k\""));
+    let keyed = whole.with_env(|name| (name == "SIDETONE_ASR_KEY").then(|| "other".to_owned()));
+    assert_eq!(keyed.asr.openai.key.reveal(), "other");
+}

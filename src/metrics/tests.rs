@@ -269,3 +269,15 @@ fn the_recognisers_state_is_read_at_each_scrape() {
         assert!(text.contains(line), "{line} is not in {text}");
     }
 }
+
+#[test]
+fn each_gate_has_its_counter() {
+    let metrics = Metrics::new().expect("registers");
+    let mut call = metrics.call();
+    for gate in [Gate::Empty, Gate::NoSpeech, Gate::TooFast, Gate::Repetition, Gate::Blocklist] {
+        call.observe(&transcript(None, Some(gate), None));
+        let line = format!("sidetone_asr_refused_total{{gate=\"{}\"}} 1", super::word(&gate));
+        let text = metrics.render().expect("renders");
+        assert!(text.contains(&line), "{line} is not in {text}");
+    }
+}

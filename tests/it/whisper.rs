@@ -14,7 +14,7 @@ use sidetone::{
     },
     audio, config,
 };
-use sidetone_core::call::{CallId, Purpose, UtteranceId};
+use sidetone_core::call::{CallId, Gate, Purpose, UtteranceId};
 use tokio::{sync::mpsc, time::Instant};
 
 static TINY_EN: LazyLock<Arc<Whisper>> = LazyLock::new(|| load("tiny.en", false));
@@ -22,7 +22,7 @@ static TINY_EN: LazyLock<Arc<Whisper>> = LazyLock::new(|| load("tiny.en", false)
 fn load(name: &str, full_context: bool) -> Arc<Whisper> {
     let asr = config::Asr { model: name.to_owned(), ..Default::default() };
     let path = models::find(&asr).unwrap_or_else(|error| panic!("{error}"));
-    Arc::new(Whisper::load(&path, Options { replicas: 1, full_context }).unwrap())
+    Arc::new(Whisper::load(&path, Options { full_context, ..Options::default() }).unwrap())
 }
 
 /// The first `seconds` of a recording, as a call's session hands it over.
@@ -112,6 +112,20 @@ async fn noise_is_gated_and_speech_comes_through_the_queue() {
     let heard = ask(&engine, segment("voicemail_en.wav", 2.3)).await;
     let text = words(&heard.result.unwrap().unwrap());
     assert!(text.starts_with("nobody is available to take your"), "{text}");
+    engine.shutdown();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn noise_music_and_silence_are_never_words() {
+    let engine = AsrHandle::start(TINY_EN.clone(), 1, 8, None).unwrap();
+    for file in ["hiss.wav", "noise.wav", "music.wav"] {
+        for seconds in [1.0, 2.3, 3.0] {
+            let heard = ask(&engine, segment(file, seconds)).await.result;
+            assert!(matches!(heard, Ok(Err(_))), "{seconds} s of {file}: {heard:?}");
+        }
+    }
+    let silence = Segment { pcm: vec![0; 48_000].into(), voiced: Duration::from_secs(3) };
+    assert_eq!(ask(&engine, silence).await.result, Ok(Err(Gate::NoSpeech)));
     engine.shutdown();
 }
 

@@ -1,5 +1,6 @@
 //! Whisper through CTranslate2. The only folder that names ct2rs.
 
+mod check;
 mod mel;
 mod view;
 
@@ -16,6 +17,7 @@ use ct2rs::{
 
 use self::mel::{FULL, HOP, LogMel};
 use super::{RecognizeError, Recognized, Recognizer, Segment, models::LANGUAGES};
+use crate::config::{ComputeType as Compute, Device};
 
 /// Encoder frames (20 ms each) of 30 s.
 const FULL_CONTEXT: usize = FULL / 2;
@@ -32,11 +34,13 @@ pub struct Options {
     pub replicas: usize,
     /// Always encode 30 s, as Whisper was trained to: many times slower.
     pub full_context: bool,
+    pub device: Device,
+    pub compute: Compute,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { replicas: 1, full_context: false }
+        Self { replicas: 1, full_context: false, device: Device::Cpu, compute: Compute::Int8 }
     }
 }
 
@@ -46,6 +50,8 @@ pub enum LoadError {
     Missing { path: PathBuf, file: &'static str },
     #[error("{path}: the model cannot be loaded: {reason}")]
     Broken { path: PathBuf, reason: String },
+    #[error("asr.device: `cuda` needs a program built with the feature `cuda`; this one was not")]
+    NoCuda,
 }
 
 /// A Whisper model in memory.
@@ -54,14 +60,17 @@ pub struct Whisper {
     tokenizer: Tokenizer,
     mel: LogMel,
     languages: Vec<&'static str>,
-    /// The encoder's output for 30 s of silence; `None`: this model is given full contexts.
-    silence: Option<Silence>,
+    /// `None`: this model is given full contexts.
+    tail: Option<Tail>,
 }
 
-struct Silence {
-    /// `[1500, width]`.
+/// What stands in for the rest of 30 s behind a clip.
+struct Tail {
+    /// The encoder's output for 30 s of silence, `[1500, width]`.
     encoded: Vec<f32>,
     width: usize,
+    /// Frames of real silence encoded behind a clip: with too few, multilingual models lose words.
+    margin: usize,
 }
 
 impl Whisper {
@@ -78,7 +87,12 @@ impl Whisper {
         let broken =
             |reason: anyhow::Error| LoadError::Broken { path: path.to_owned(), reason: reason.to_string() };
         let config = sys::Config {
-            compute_type: ComputeType::INT8,
+            device: match options.device {
+                Device::Cpu => sys::Device::CPU,
+                Device::Cuda if cfg!(feature = "cuda") => sys::Device::CUDA,
+                Device::Cuda => return Err(LoadError::NoCuda),
+            },
+            compute_type: compute_type(options.compute),
             device_indices: vec![0; options.replicas.max(1)],
             num_threads_per_replica: 1,
             ..Default::default()
@@ -87,13 +101,12 @@ impl Whisper {
         let tokenizer = Tokenizer::new(path).map_err(broken)?;
         let mel = LogMel::new(model.n_mels());
         let languages = if model.is_multilingual() { LANGUAGES.to_vec() } else { vec!["en"] };
-        let mut whisper = Self { model, tokenizer, mel, languages, silence: None };
+        let mut whisper = Self { model, tokenizer, mel, languages, tail: None };
         if !options.full_context {
-            whisper.silence = whisper.checked_silence();
-            if whisper.silence.is_none() {
+            if let Err(why) = whisper.fit_tail() {
                 tracing::warn!(
                     model = %path.display(),
-                    "the encoder's output cannot be read as expected: using full 30 s contexts, many times slower"
+                    "{why}: every clip is encoded as 30 s, many times slower"
                 );
             }
         }
@@ -103,21 +116,7 @@ impl Whisper {
     /// Whether short clips are encoded as they are, which is what makes them cheap.
     #[must_use]
     pub fn is_fast(&self) -> bool {
-        self.silence.is_some()
-    }
-
-    /// Encodes silence, and proves that what we read of it is what it should be: of the expected shape, the same
-    /// twice, of finite and various values, and shorter for shorter audio.
-    fn checked_silence(&self) -> Option<Silence> {
-        let encoded = self.encode(&[], FULL).ok()?;
-        let again = self.encode(&[], FULL).ok()?;
-        let short = self.encode(&[], 400).ok()?;
-        let width = encoded.len() / FULL_CONTEXT;
-        let is_stable = encoded.len() == again.len()
-            && encoded.iter().zip(&again).all(|(a, b)| a.is_finite() && (a - b).abs() <= 1e-3);
-        let is_shaped = width >= 64 && encoded.len() == width * FULL_CONTEXT && short.len() == width * 200;
-        let is_various = encoded.iter().any(|v| (v - encoded[0]).abs() > 1e-3);
-        (is_stable && is_shaped && is_various).then_some(Silence { encoded, width })
+        self.tail.is_some()
     }
 
     fn encode(&self, pcm: &[i16], frames: usize) -> Result<Vec<f32>, RecognizeError> {
@@ -130,10 +129,21 @@ impl Whisper {
 
     /// Recognises clips that each fit a context.
     fn decode(&self, language: &str, clips: &[Clip<'_>]) -> Result<Vec<Recognized>, RecognizeError> {
-        let (shape, mut features) = match &self.silence {
-            Some(silence) => self.with_tail(silence, clips)?,
+        let (shape, features) = match &self.tail {
+            Some(tail) => self.with_tail(tail, clips)?,
             None => self.full_contexts(clips),
         };
+        self.generate(language, clips, shape, features)
+    }
+
+    /// `shape`: of one clip's features, either a spectrogram or the encoder's output.
+    fn generate(
+        &self,
+        language: &str,
+        clips: &[Clip<'_>],
+        shape: [usize; 2],
+        mut features: Vec<f32>,
+    ) -> Result<Vec<Recognized>, RecognizeError> {
         let shape = [clips.len(), shape[0], shape[1]];
         let input = StorageView::new(&shape, &mut features, Default::default()).map_err(engine)?;
         let prompts = vec![self.prompt(language); clips.len()];
@@ -160,22 +170,18 @@ impl Whisper {
     }
 
     /// Each clip encoded alone (together costs more), a few seconds of silence with it, and the silence tail behind.
-    fn with_tail(
-        &self,
-        silence: &Silence,
-        clips: &[Clip<'_>],
-    ) -> Result<([usize; 2], Vec<f32>), RecognizeError> {
+    fn with_tail(&self, tail: &Tail, clips: &[Clip<'_>]) -> Result<([usize; 2], Vec<f32>), RecognizeError> {
         let longest = clips.iter().map(|clip| clip.pcm.len()).max().unwrap_or(0);
-        let frames = (longest.div_ceil(HOP) + self.margin()).next_multiple_of(2).min(FULL);
+        let frames = (longest.div_ceil(HOP) + tail.margin).next_multiple_of(2).min(FULL);
         let own = frames / 2;
-        let width = silence.width;
+        let width = tail.width;
         let next = own..(own + TAIL).min(FULL_CONTEXT);
         let last = (FULL_CONTEXT - TAIL).max(next.end)..FULL_CONTEXT;
         let mut features = Vec::with_capacity(clips.len() * (own + 2 * TAIL) * width);
         for clip in clips {
             features.extend(self.encode(clip.pcm, frames)?);
             for range in [&next, &last] {
-                features.extend_from_slice(&silence.encoded[range.start * width..range.end * width]);
+                features.extend_from_slice(&tail.encoded[range.start * width..range.end * width]);
             }
         }
         Ok(([own + next.len() + last.len(), width], features))
@@ -184,11 +190,6 @@ impl Whisper {
     fn full_contexts(&self, clips: &[Clip<'_>]) -> ([usize; 2], Vec<f32>) {
         let features = clips.iter().flat_map(|clip| self.mel.spectrogram(clip.pcm, FULL)).collect();
         ([self.mel.mels(), FULL], features)
-    }
-
-    /// Frames of real silence encoded behind a clip: with less, multilingual models lose words.
-    fn margin(&self) -> usize {
-        if self.languages.len() > 1 { 400 } else { 200 }
     }
 
     fn prompt(&self, language: &str) -> Vec<String> {
@@ -244,6 +245,21 @@ impl std::fmt::Debug for Whisper {
 struct Clip<'a> {
     pcm: &'a [i16],
     voiced: Duration,
+}
+
+fn compute_type(compute: Compute) -> ComputeType {
+    match compute {
+        Compute::Default => ComputeType::DEFAULT,
+        Compute::Auto => ComputeType::AUTO,
+        Compute::Float32 => ComputeType::FLOAT32,
+        Compute::Float16 => ComputeType::FLOAT16,
+        Compute::Bfloat16 => ComputeType::BFLOAT16,
+        Compute::Int16 => ComputeType::INT16,
+        Compute::Int8 => ComputeType::INT8,
+        Compute::Int8Float32 => ComputeType::INT8_FLOAT32,
+        Compute::Int8Float16 => ComputeType::INT8_FLOAT16,
+        Compute::Int8Bfloat16 => ComputeType::INT8_BFLOAT16,
+    }
 }
 
 /// Nobody says more tokens than this in the time: a loop ends here at the latest.
