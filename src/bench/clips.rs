@@ -6,7 +6,6 @@ use std::{
     io::Read as _,
     path::{Path, PathBuf},
     process::Command,
-    time::Duration,
 };
 
 use anyhow::{Context as _, bail};
@@ -17,10 +16,10 @@ use crate::{asr::SAMPLE_RATE, audio};
 
 /// What the recogniser is asked most: the first seconds after the answer.
 const WANTED_S: f64 = 2.3;
-const LONGEST_S: f64 = 4.5;
-/// Prompts shorter than this are put together, with a pause between them, until they are this long.
-const SHORTEST_S: f64 = 1.2;
-const PAUSE: Duration = Duration::from_millis(300);
+/// Shorter ones are single words without a sentence around them: no model is sure of those.
+const SHORTEST_S: f64 = 1.0;
+/// As long as a context holds.
+const LONGEST_S: f64 = 25.0;
 
 /// One clip: 16 kHz PCM16 in a file, and what is said in it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -46,7 +45,7 @@ pub(super) fn prepare(language: &str, most: usize) -> anyhow::Result<Vec<Clip>> 
     Ok(clips)
 }
 
-/// Clips of these lengths, in the list's order. Prompts that are shorter are put together.
+/// Clips of these lengths, in the list's order.
 pub(super) fn between(
     language: &str,
     lengths: std::ops::Range<f64>,
@@ -56,22 +55,10 @@ pub(super) fn between(
     let dir = root.join("clips");
     fs::create_dir_all(&dir)?;
     let mut clips = Vec::new();
-    let mut short: Option<(String, Vec<i16>, String)> = None;
     for (name, text) in texts(&root, language)? {
         let Some(pcm) = sound(&root, &name)? else { continue };
-        let spoken = if seconds(&pcm) >= lengths.start {
-            (name, pcm, text)
-        } else if let Some((first, mut joined, said)) = short.take() {
-            joined.resize(joined.len() + samples(PAUSE), 0);
-            joined.extend(pcm);
-            (format!("{first}+{name}"), joined, format!("{said} {text}"))
-        } else {
-            (name, pcm, text)
-        };
-        if seconds(&spoken.1) < lengths.start {
-            short = Some(spoken);
-        } else if seconds(&spoken.1) <= lengths.end {
-            clips.push(write(&dir, spoken)?);
+        if lengths.contains(&seconds(&pcm)) {
+            clips.push(write(&dir, (name, pcm, text))?);
         }
         if clips.len() == most {
             break;
@@ -157,10 +144,6 @@ fn sound(root: &Path, name: &str) -> anyhow::Result<Option<Vec<i16>>> {
 
 fn seconds(pcm: &[i16]) -> f64 {
     pcm.len() as f64 / f64::from(SAMPLE_RATE)
-}
-
-fn samples(time: Duration) -> usize {
-    usize::try_from(time.as_millis()).unwrap_or(0) * SAMPLE_RATE as usize / 1000
 }
 
 #[cfg(test)]
