@@ -23,7 +23,7 @@ use crate::{
     media::{self, MediaOptions, MediaRegistry, MediaStats},
     metrics::Metrics,
     session::{RecordingPlan, Shells},
-    store::{Store, now_ms},
+    store::{Store, now_ms, record_dir},
     switch::esl::{Esl, EslOptions, Running},
 };
 
@@ -205,7 +205,7 @@ fn public_url(config: &Config, addresses: Addresses) -> String {
 }
 
 fn recording_plan(config: &Config) -> RecordingPlan {
-    RecordingPlan { audio: config.record.audio, dir: crate::store::record_dir(config) }
+    RecordingPlan { audio: config.record.audio, dir: record_dir(config) }
 }
 
 /// A call needs two sockets or so; the usual soft limit of 1024 is soon reached, the hard one is not.

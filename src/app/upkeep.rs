@@ -1,6 +1,6 @@
 //! What a running service does on the side.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use tokio_util::sync::CancellationToken;
 
@@ -9,7 +9,7 @@ use crate::{
     config::Config,
     http::Readiness,
     metrics::Metrics,
-    store::{Store, now_ms},
+    store::{Store, delete_files, now_ms, record_dir},
 };
 
 const BEAT: Duration = Duration::from_secs(1);
@@ -45,13 +45,14 @@ pub(super) async fn sweep_old(store: Store, config: Arc<Config>, shutdown: Cance
     if config.retention.days == 0 {
         return;
     }
-    let recordings = super::recording_plan(&config).dir;
+    let dir = record_dir(&config);
     loop {
         let before = now_ms() - i64::from(config.retention.days) * DAY_MS;
         match store.sweep(before).await {
             Ok(calls) => {
-                for call in &calls {
-                    remove(&recordings.join(format!("{call}.wav"))).await;
+                let (dir, gone) = (dir.clone(), calls.clone());
+                if let Ok(Err(error)) = tokio::task::spawn_blocking(move || delete_files(&dir, &gone)).await {
+                    tracing::warn!(%error, "a recording could not be deleted");
                 }
                 if !calls.is_empty() {
                     tracing::info!(calls = calls.len(), "deleted what retention.days no longer keeps");
@@ -62,15 +63,6 @@ pub(super) async fn sweep_old(store: Store, config: Arc<Config>, shutdown: Cance
         if passed(SWEEP, &shutdown).await {
             return;
         }
-    }
-}
-
-async fn remove(file: &Path) {
-    match tokio::fs::remove_file(file).await {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            tracing::warn!(file = %file.display(), %error, "a recording could not be deleted");
-        }
-        Ok(()) | Err(_) => {}
     }
 }
 

@@ -9,6 +9,7 @@ use super::{Context, exit};
 use crate::asr::models::{self, KNOWN, Progress};
 
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  sidetone models list\n  sidetone models get tiny.en")]
 pub struct Models {
     #[command(subcommand)]
     command: Command,

@@ -5,17 +5,17 @@ use std::{
     process::ExitCode,
 };
 
-use anyhow::Context as _;
 use serde_json::json;
 use sidetone_core::{
     scenario::{Scenario, mermaid},
     yaml::{Finding, Severity},
 };
 
-use super::{Context, exit};
-use crate::scenario_file::missing_prompts;
+use super::{Context, exit, output::usage};
+use crate::scenario_file::{missing_prompts, resolve};
 
 #[derive(Debug, clap::Subcommand)]
+#[command(after_help = "Example:\n  sidetone scenario check scenarios/*.yaml")]
 pub enum ScenarioCommand {
     /// Check scenario files: keys, targets, unreachable steps, prompts.
     ///
@@ -48,12 +48,28 @@ impl ScenarioCommand {
     /// A file that cannot be read.
     #[expect(clippy::unused_async, reason = "every command is run the same way")]
     pub async fn run(self, ctx: &Context) -> anyhow::Result<ExitCode> {
-        match self {
-            Self::Check { files } => check(&files, ctx),
-            Self::Graph { file } => graph(&file, ctx),
-            Self::Prompts { files } => prompts(&files, ctx),
+        let found = |files: Vec<PathBuf>| {
+            let dir = &ctx.config.scenarios.dir;
+            files.iter().map(|file| resolve(&file.to_string_lossy(), dir)).collect::<Vec<_>>()
+        };
+        let done = match self {
+            Self::Check { files } => check(&found(files), ctx),
+            Self::Graph { file } => graph(&found(vec![file]), ctx),
+            Self::Prompts { files } => prompts(&found(files), ctx),
+        };
+        match done {
+            Err(error) if error.is::<Unreadable>() => Ok(usage(error)),
+            done => done,
         }
     }
+}
+
+/// A wrong argument rather than a failure.
+#[derive(Debug, thiserror::Error)]
+#[error("{} cannot be read: {source}", path.display())]
+struct Unreadable {
+    path: PathBuf,
+    source: std::io::Error,
 }
 
 /// A file, and what was found in it.
@@ -126,13 +142,15 @@ fn to_json(one: &Checked) -> serde_json::Value {
     })
 }
 
-fn graph(file: &Path, ctx: &Context) -> anyhow::Result<ExitCode> {
-    let Some(scenario) = parse_or_tell(file)? else { return Ok(ExitCode::from(exit::USAGE)) };
-    let drawing = mermaid(&scenario);
-    if ctx.json {
-        println!("{:#}", json!({ "name": scenario.name, "mermaid": drawing }));
-    } else {
-        print!("{drawing}");
+fn graph(files: &[PathBuf], ctx: &Context) -> anyhow::Result<ExitCode> {
+    for file in files {
+        let Some(scenario) = parse_or_tell(file)? else { return Ok(ExitCode::from(exit::USAGE)) };
+        let drawing = mermaid(&scenario);
+        if ctx.json {
+            println!("{:#}", json!({ "name": scenario.name, "mermaid": drawing }));
+        } else {
+            print!("{drawing}");
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -170,5 +188,5 @@ fn parse_or_tell(path: &Path) -> anyhow::Result<Option<Scenario>> {
 }
 
 fn read(path: &Path) -> anyhow::Result<String> {
-    std::fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))
+    Ok(std::fs::read_to_string(path).map_err(|source| Unreadable { path: path.to_owned(), source })?)
 }

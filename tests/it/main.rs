@@ -1,8 +1,12 @@
 mod calls;
 mod campaigns;
 mod chaos;
+mod cli;
+mod crash;
 mod deployment;
 mod faults;
+mod records;
+mod shipped;
 mod streams;
 mod support;
 #[cfg(feature = "whisper")]

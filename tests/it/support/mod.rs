@@ -2,11 +2,15 @@
 
 mod sounds;
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use sidetone::{
     app::{self, Addresses, Parts},
-    asr::{Recognizer, scripted::Scripted},
+    asr::Recognizer,
     config::{Config, Secret},
     sim::{CallReport, Cast, Delivery, Sim, SimConfig, SimHandle, SimReport},
     store::{Attempt, CallWish, Campaign, NewCampaign, NewContact, Store, StoredEvent, WishAnswer, now_ms},
@@ -24,7 +28,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use sounds::{HELLO, MACHINE, STOP, YES, write_sounds};
+pub(crate) use sounds::{HELLO, MACHINE, STOP, YES, ears, write_sounds};
 
 /// The longest that anything here may take.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(40);
@@ -93,7 +97,7 @@ pub(crate) struct Setup {
     scenario: String,
     recognizer: Arc<dyn Recognizer>,
     delivery: Delivery,
-    configure: Box<dyn FnOnce(&mut Config)>,
+    configure: Box<dyn FnOnce(&mut Config, &Path)>,
 }
 
 impl Setup {
@@ -104,7 +108,7 @@ impl Setup {
             scenario: SCENARIO.to_owned(),
             recognizer: sounds::ears().shared(),
             delivery: Delivery::default(),
-            configure: Box::new(|_| {}),
+            configure: Box::new(|_, _| {}),
         }
     }
 
@@ -112,19 +116,12 @@ impl Setup {
         Self { delivery, ..self }
     }
 
-    pub(crate) fn scenario(self, yaml: &str) -> Self {
-        Self { scenario: yaml.to_owned(), ..self }
-    }
-
-    pub(crate) fn recognizer(self, recognizer: Arc<dyn Recognizer>) -> Self {
-        Self { recognizer, ..self }
-    }
-
-    pub(crate) fn hears(self, scripted: Scripted) -> Self {
-        self.recognizer(scripted.shared())
-    }
-
     pub(crate) fn configure(self, configure: impl FnOnce(&mut Config) + 'static) -> Self {
+        self.configure_in(|config, _| configure(config))
+    }
+
+    /// The second is the rig's own folder.
+    pub(crate) fn configure_in(self, configure: impl FnOnce(&mut Config, &Path) + 'static) -> Self {
         Self { configure: Box::new(configure), ..self }
     }
 
@@ -154,7 +151,7 @@ impl Setup {
         config.amd.window = Duration::from_millis(1200);
         config.call.ring_timeout = Duration::from_secs(3);
         config.shutdown.grace = Duration::from_secs(5);
-        (self.configure)(&mut config);
+        (self.configure)(&mut config, folder.path());
         let store = Store::open(&config.store.url).await.expect("a database");
         let config = Arc::new(config);
         let service = Service::start(&config, self.recognizer.clone()).await;
@@ -240,18 +237,28 @@ impl Rig {
     }
 
     async fn wish(&self, wish: CallWish) -> CallId {
+        match self.answer(wish).await {
+            Ok(call) => call,
+            // The newest attempt: a wish that was refused names none.
+            Err(_) => self.store.recent_calls(None, 1).await.expect("a list").remove(0).call,
+        }
+    }
+
+    /// Asks for a call that must not be; returns why.
+    pub(crate) async fn refused_call(&self, number: &str) -> String {
+        let answer = self.answer(CallWish { number: Some(number.to_owned()), ..self.nobody() }).await;
+        answer.expect_err("it must be refused")
+    }
+
+    async fn answer(&self, wish: CallWish) -> Result<CallId, String> {
         let id = self.store.place_wish(&wish, now_ms()).await.expect("placed");
         let began = Instant::now();
         loop {
-            // The newest attempt: a wish that was refused names none.
-            let answer = self.store.wish_answer(id).await.expect("an answer");
-            if let WishAnswer::Call(call) = answer {
-                return call;
+            match self.store.wish_answer(id).await.expect("an answer") {
+                WishAnswer::Call(call) => return Ok(call),
+                WishAnswer::Refused(reason) => return Err(reason),
+                WishAnswer::Waiting => assert!(began.elapsed() < PATIENCE, "nobody took the wish"),
             }
-            if answer != WishAnswer::Waiting {
-                return self.store.recent_calls(None, 1).await.expect("a list").remove(0).call;
-            }
-            assert!(began.elapsed() < PATIENCE, "nobody took the wish");
             sleep(Duration::from_millis(10)).await;
         }
     }

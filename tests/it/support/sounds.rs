@@ -24,7 +24,7 @@ const VOICES: [(&str, f64, u32, &str); 4] = [
 ];
 
 /// What the recogniser of a rig makes of these voices.
-pub(super) fn ears() -> Scripted {
+pub(crate) fn ears() -> Scripted {
     Scripted::by_pitch(VOICES.map(|(_, hz, _, text)| (hz, text)))
 }
 
