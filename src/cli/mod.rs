@@ -6,6 +6,7 @@ mod calls;
 mod campaign;
 pub mod config;
 mod demo;
+mod dnc;
 pub mod doctor;
 pub mod eval;
 mod forget;
@@ -68,6 +69,8 @@ pub enum Command {
     Calls(calls::Calls),
     /// Make, fill, run and watch campaigns.
     Campaign(campaign::Campaign),
+    /// Keep the do-not-call lists.
+    Dnc(dnc::Dnc),
     /// Delete what is known of a person.
     Forget(forget::Forget),
     /// Take calls' audio, decide, place calls: everything but the command line.
@@ -124,6 +127,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Call(command) => command.run(&ctx).await,
         Command::Calls(command) => command.run(&ctx).await,
         Command::Campaign(command) => command.run(&ctx).await,
+        Command::Dnc(command) => command.run(&ctx).await,
         Command::Forget(command) => command.run(&ctx).await,
         Command::Demo(command) => command.run(&ctx).await,
         Command::Serve(command) => command.run(&ctx).await,

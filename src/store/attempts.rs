@@ -11,13 +11,18 @@ use sidetone_core::{
 use sqlx::{Row, any::AnyRow};
 
 use super::{
-    EventRecord, Store, StoreError, WriteTx,
+    EventRecord, Store, StoreError, SuppressionSource, WriteTx,
     contacts::new_call_id,
+    suppressions::opt_out,
     words::{self, word},
 };
 
 /// How often a refused outcome is tried again, each time after twice as long.
 const FINISH_TRIES: u32 = 6;
+
+/// The built-in intent of who does not want to be called again, and the outcome of a scenario that heard so.
+const OPT_OUT_INTENT: &str = "opt_out";
+const OPTED_OUT: &str = "opted_out";
 
 /// Where a call came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,6 +65,10 @@ pub struct FinishedCall {
     pub after_speech_ms: Option<i64>,
     /// From the start of the first interrupting speech to the decision to fall silent.
     pub barge_in_ms: Option<i64>,
+    /// The person asked not to be called again, in this way: their number goes onto the do-not-call list.
+    pub opt_out: Option<SuppressionSource>,
+    /// The latest answer was a key.
+    pub keyed: bool,
 }
 
 impl FinishedCall {
@@ -77,6 +86,8 @@ impl FinishedCall {
             verdict_ms: None,
             after_speech_ms: None,
             barge_in_ms: None,
+            opt_out: None,
+            keyed: false,
         }
     }
 
@@ -94,11 +105,22 @@ impl FinishedCall {
         } else if let Event::BargeIn { after_speech_start_ms, .. } = event {
             let ms = after_speech_start_ms.and_then(|ms| i64::try_from(ms).ok());
             self.barge_in_ms = self.barge_in_ms.or(ms);
+        } else if let Event::Turn { intent, .. } = event {
+            self.keyed = false;
+            if intent.as_deref() == Some(OPT_OUT_INTENT) {
+                self.opt_out = Some(SuppressionSource::Voice);
+            }
+        } else if let Event::Dtmf { .. } = event {
+            self.keyed = true;
         } else if let Event::HungUp { cause } = event {
             self.hangup_cause = Some(cause.clone());
         } else if let Event::Ended { disposition, outcome } = event {
             self.disposition = *disposition;
             self.outcome.clone_from(outcome);
+            if outcome.as_deref() == Some(OPTED_OUT) {
+                let how = if self.keyed { SuppressionSource::Dtmf } else { SuppressionSource::Scenario };
+                self.opt_out.get_or_insert(how);
+            }
         }
     }
 }
@@ -293,6 +315,10 @@ impl Store {
         retries: &RetryTable,
     ) -> Result<bool, StoreError> {
         let mut tx = self.write().await?;
+        // Even where the attempt was given up as lost meanwhile: what the person asked for holds.
+        if let Some(source) = finished.opt_out {
+            opt_out(&mut tx, call, source, finished.ended_ms).await?;
+        }
         let settled = write_outcome(&mut tx, call, finished).await?;
         if settled {
             release_contact(&mut tx, call, finished, retries).await?;
@@ -359,8 +385,11 @@ async fn release_contact(
         .await?;
     let Some(contact) = claimed else { return Ok(()) };
     let attempts = u32::try_from(contact.try_get::<i64, _>("attempts")?).unwrap_or(u32::MAX);
-    let (state, due_ms) = match retries.decide(finished.disposition, attempts, finished.answered_ms.is_some())
-    {
+    let retry = match finished.opt_out {
+        Some(_) => Retry::Done,
+        None => retries.decide(finished.disposition, attempts, finished.answered_ms.is_some()),
+    };
+    let (state, due_ms) = match retry {
         Retry::Done => ("done", finished.ended_ms),
         Retry::After(wait) => {
             let wait = i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);

@@ -9,7 +9,7 @@ use sidetone_core::{
 use sqlx::{Row, any::AnyRow};
 
 use super::{
-    Store, StoreError, WriteTx,
+    GLOBAL_LIST, Store, StoreError, WriteTx, campaign_list,
     words::{self, word},
 };
 
@@ -109,7 +109,7 @@ impl Store {
         let wanted = usize::try_from(allowed).unwrap_or(usize::MAX);
         while claimed.len() < wanted {
             let missing = i64::try_from(wanted - claimed.len()).unwrap_or(i64::MAX);
-            let due = due_contacts(&mut tx, (campaign, missing, now_ms)).await?;
+            let due = due_contacts(&mut tx, (campaign, &running.name), (missing, now_ms)).await?;
             if due.is_empty() {
                 break;
             }
@@ -131,6 +131,7 @@ impl Store {
 
 /// A campaign that runs, as a claim needs it.
 struct Running {
+    name: String,
     scenario: String,
     pace: Pace,
 }
@@ -148,7 +149,7 @@ struct Claimer<'a> {
 /// holds. On Postgres the row stays locked until the claim is committed, so that machines claim one after another.
 async fn running(tx: &mut WriteTx, campaign: i64) -> Result<Option<Running>, StoreError> {
     let sql = format!(
-        "select scenario, cps, max_concurrent from campaigns where id = $1 and state = $2{}",
+        "select name, scenario, cps, max_concurrent from campaigns where id = $1 and state = $2{}",
         tx.dialect.for_update()
     );
     let row = sqlx::query(sqlx::AssertSqlSafe(sql))
@@ -159,7 +160,7 @@ async fn running(tx: &mut WriteTx, campaign: i64) -> Result<Option<Running>, Sto
     row.map(|row| {
         let max_concurrent = u32::try_from(row.try_get::<i64, _>("max_concurrent")?).unwrap_or_default();
         let pace = Pace { cps: row.try_get("cps")?, max_concurrent };
-        Ok(Running { scenario: row.try_get("scenario")?, pace })
+        Ok(Running { name: row.try_get("name")?, scenario: row.try_get("scenario")?, pace })
     })
     .transpose()
 }
@@ -185,19 +186,23 @@ async fn room(tx: &mut WriteTx, campaign: i64, pace: Pace, clock_ms: i64) -> Res
 
 async fn due_contacts(
     tx: &mut WriteTx,
-    (campaign, n, now_ms): (i64, i64, i64),
+    campaign: (i64, &str),
+    (n, now_ms): (i64, i64),
 ) -> Result<Vec<AnyRow>, StoreError> {
     let sql = format!(
         "select id, number, variables, attempts, \
-         (select count(*) from suppressions s where s.number = contacts.number) as suppressed \
+         (select count(*) from suppressions s where s.number = contacts.number \
+         and s.list in ($4, $5)) as suppressed \
          from contacts where campaign_id = $1 and state = 'waiting' and due_ms <= $2 \
          order by due_ms, id limit $3{}",
         tx.dialect.for_taking()
     );
     Ok(sqlx::query(sqlx::AssertSqlSafe(sql))
-        .bind(campaign)
+        .bind(campaign.0)
         .bind(now_ms)
         .bind(n)
+        .bind(GLOBAL_LIST.to_owned())
+        .bind(campaign_list(campaign.1))
         .fetch_all(&mut *tx.tx)
         .await?)
 }

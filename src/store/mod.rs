@@ -13,6 +13,7 @@ mod privacy;
 mod report;
 pub mod scratch;
 mod serving;
+mod suppressions;
 mod words;
 
 use std::{
@@ -36,9 +37,10 @@ pub use contacts::{Claimed, Imported, NewContact};
 pub use events::{EVENT_QUEUE, EventRecord, StoredEvent};
 pub use files::{delete_files, record_dir};
 pub use lease::{LEASE, OpenElsewhere};
-pub use privacy::{Forgotten, GLOBAL_LIST};
+pub use privacy::Forgotten;
 pub use report::ReportRow;
 pub use serving::{CallWish, HEARTBEAT_DEAD_MS, Serving, TakenWish, WishAnswer};
+pub use suppressions::{GLOBAL_LIST, NewSuppression, Suppression, SuppressionSource, campaign_list};
 
 /// Unix milliseconds now: what the store's callers hand in.
 #[must_use]

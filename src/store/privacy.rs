@@ -1,12 +1,9 @@
-//! Do-not-call lists, forgetting a person, and deleting what is old.
+//! Forgetting a person, and deleting what is old.
 
 use sidetone_core::call::CallId;
 use sqlx::Row;
 
 use super::{Store, StoreError, WriteTx, attempts::call_id};
-
-/// The do-not-call list that holds for every campaign.
-pub const GLOBAL_LIST: &str = "global";
 
 /// The most calls deleted in one transaction, so that live ones never wait long.
 const SWEEP_BATCH: i64 = 200;
@@ -22,37 +19,6 @@ pub struct Forgotten {
 }
 
 impl Store {
-    /// Puts a number on a do-not-call list; a list that has it keeps its first reason.
-    ///
-    /// # Errors
-    /// The database's.
-    pub async fn suppress(&self, number: &str, reason: &str, now_ms: i64) -> Result<(), StoreError> {
-        let mut tx = self.write().await?;
-        sqlx::query(
-            "insert into suppressions (list, number, reason, created_ms) values ($1, $2, $3, $4) \
-             on conflict (list, number) do nothing",
-        )
-        .bind(GLOBAL_LIST)
-        .bind(number.to_owned())
-        .bind(reason.to_owned())
-        .bind(now_ms)
-        .execute(&mut *tx.tx)
-        .await?;
-        tx.commit().await
-    }
-
-    /// Whether a number is on a do-not-call list.
-    ///
-    /// # Errors
-    /// The database's.
-    pub async fn is_suppressed(&self, number: &str) -> Result<bool, StoreError> {
-        let row = sqlx::query("select 1 as n from suppressions where number = $1 limit 1")
-            .bind(number.to_owned())
-            .fetch_optional(self.pool())
-            .await?;
-        Ok(row.is_some())
-    }
-
     /// Deletes what is known of a number: its contacts' number and variables, its calls' number, dial string and
     /// events. What remains (dispositions, times) says nothing of the person, and the do-not-call entry stays.
     ///
@@ -136,14 +102,6 @@ impl Store {
         }
         Ok(())
     }
-}
-
-pub(super) async fn suppressed(tx: &mut WriteTx, number: &str) -> Result<bool, StoreError> {
-    let row = sqlx::query("select 1 as n from suppressions where number = $1 limit 1")
-        .bind(number.to_owned())
-        .fetch_optional(&mut *tx.tx)
-        .await?;
-    Ok(row.is_some())
 }
 
 async fn forget_call(tx: &mut WriteTx, call: &CallId) -> Result<(), StoreError> {

@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 use sidetone_core::call::CallId;
 use sqlx::Row;
 
-use super::{AdHoc, Origin, Store, StoreError, WriteTx, attempts::insert_adhoc, privacy::suppressed, words};
+use super::{
+    AdHoc, Origin, Store, StoreError, WriteTx, attempts::insert_adhoc, suppressions::suppressed, words,
+};
 
 /// A heartbeat older than this is of a dead process.
 pub const HEARTBEAT_DEAD_MS: i64 = 5_000;
@@ -279,7 +281,7 @@ async fn begin_wish(
     if let Some(number) = &wish.number
         && suppressed(tx, number).await?
     {
-        return Ok(Err(format!("{number} is on a do-not-call list")));
+        return Ok(Err(format!("{number} is on the do-not-call list")));
     }
     let call = AdHoc {
         call: None,

@@ -79,6 +79,8 @@ contract! {
     the_campaigns_limits_hold_for_all_who_claim,
     a_silent_instance_is_seen_and_its_calls_are_given_back,
     a_lease_taken_over_is_no_longer_held,
+    a_campaigns_own_list_holds_for_it_alone,
+    who_asks_in_a_call_is_not_called_again,
 }
 
 fn new_campaign(name: &str) -> NewCampaign {
@@ -235,6 +237,8 @@ async fn an_outcome_is_kept_whole_and_only_once(db: Db) {
         verdict_ms: Some(850),
         after_speech_ms: Some(410),
         barge_in_ms: Some(240),
+        opt_out: None,
+        keyed: false,
     };
     let retries = RetryTable::default();
     assert!(store.finish_attempt(&call, &finished, &retries).await.unwrap());
@@ -556,4 +560,74 @@ async fn a_lease_taken_over_is_no_longer_held(db: Db) {
     two.let_lease_age(LEASE);
     two.heartbeat("one", NOW + 60_003).await.unwrap();
     assert!(!one.holds_lease() && two.holds_lease());
+}
+
+fn entry(list: &str, number: &str) -> NewSuppression {
+    NewSuppression {
+        list: list.to_owned(),
+        number: number.to_owned(),
+        reason: "asked".to_owned(),
+        source: SuppressionSource::Import,
+    }
+}
+
+async fn a_campaigns_own_list_holds_for_it_alone(db: Db) {
+    let store = db.open().await;
+    let spring = running(&store, 2).await;
+    let autumn = campaign(&store, "autumn", 2).await;
+    store.control_campaign("autumn", Control::Run, NOW).await.unwrap();
+    let (own, number) = (campaign_list("spring"), "+33600000001");
+    assert_eq!(store.add_suppressions(&[entry(&own, number), entry(&own, number)], NOW).await.unwrap(), 1);
+    assert_eq!(store.claim_contacts(spring.id, 9, "one", NOW).await.unwrap().len(), 1);
+    assert_eq!(store.claim_contacts(autumn.id, 9, "one", NOW).await.unwrap().len(), 2);
+
+    let listed = store.suppressions(&own, "", 9).await.unwrap();
+    assert_eq!(
+        (listed.len(), listed[0].source, listed[0].call.clone()),
+        (1, SuppressionSource::Import, None)
+    );
+    assert_eq!(store.suppressions(GLOBAL_LIST, "", 9).await.unwrap(), []);
+    assert_eq!(store.suppressions(&own, number, 9).await.unwrap(), [], "a page begins after the last one");
+    assert!(store.remove_suppression(&own, number).await.unwrap());
+    assert!(!store.remove_suppression(&own, number).await.unwrap());
+}
+
+async fn who_asks_in_a_call_is_not_called_again(db: Db) {
+    use sidetone_core::call::Digit;
+    let store = db.open().await;
+    let spring = running(&store, 4).await;
+    let autumn = campaign(&store, "autumn", 4).await;
+    store.control_campaign("autumn", Control::Run, NOW).await.unwrap();
+    let turn = |intent: &str| Event::Turn {
+        text: "please stop calling me".to_owned(),
+        intent: Some(intent.to_owned()),
+        at_ms: 1,
+        endpoint_ms: 1,
+    };
+    let key = Event::Dtmf { digit: Digit::new('9').unwrap() };
+    let end = |outcome: Option<&str>, disposition| Event::Ended {
+        disposition,
+        outcome: outcome.map(str::to_owned),
+    };
+    let (done, opted_out) = (Disposition::Completed, Some("opted_out"));
+    let calls = [
+        // Whatever the disposition: here one that would be tried again.
+        (vec![turn("opt_out"), end(None, Disposition::Busy)], Some(SuppressionSource::Voice)),
+        (vec![turn("yes"), key.clone(), end(opted_out, done)], Some(SuppressionSource::Dtmf)),
+        (vec![key, turn("again"), end(opted_out, done)], Some(SuppressionSource::Scenario)),
+        (vec![turn("yes"), end(Some("confirmed"), done)], None),
+    ];
+    let claimed = store.claim_contacts(spring.id, 4, "one", NOW).await.unwrap();
+    for (claim, (events, source)) in claimed.iter().zip(&calls) {
+        let mut finished = FinishedCall::new(Disposition::Failed, NOW);
+        events.iter().for_each(|event| finished.observe(NOW, event));
+        assert_eq!(finished.opt_out, *source);
+        store.finish_attempt(&claim.call, &finished, &RetryTable::default()).await.unwrap();
+        assert_eq!(store.is_suppressed(&claim.number).await.unwrap(), source.is_some());
+    }
+    let listed = store.suppressions(GLOBAL_LIST, "", 9).await.unwrap();
+    assert_eq!(listed[0].call.as_deref(), Some(claimed[0].call.as_str()));
+    assert_eq!(store.campaign_counts(spring.id).await.unwrap().done, 4);
+    let left = store.claim_contacts(autumn.id, 9, "one", NOW).await.unwrap();
+    assert_eq!(left.iter().map(|claim| &claim.number).collect::<Vec<_>>(), [&claimed[3].number]);
 }

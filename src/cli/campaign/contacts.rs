@@ -14,7 +14,7 @@ use crate::{cli::input, store::NewContact};
 const MOST_LINES: u64 = 20;
 
 /// Reads a CSV file row by row. Comma, semicolon or tab; UTF-8 with or without a byte order mark.
-pub(super) struct Contacts<R> {
+pub(in crate::cli) struct Contacts<R> {
     reader: csv::Reader<BufReader<R>>,
     columns: Vec<String>,
     number: usize,
@@ -24,17 +24,17 @@ pub(super) struct Contacts<R> {
 
 /// A good row.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Row {
+pub(in crate::cli) struct Row {
     /// Where it begins in the file; the header is on line 1.
-    pub(super) line: u64,
-    pub(super) contact: NewContact,
+    pub(in crate::cli) line: u64,
+    pub(in crate::cli) contact: NewContact,
 }
 
 /// A bad one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct BadRow {
-    pub(super) line: u64,
-    pub(super) message: String,
+pub(in crate::cli) struct BadRow {
+    pub(in crate::cli) line: u64,
+    pub(in crate::cli) message: String,
 }
 
 impl<R: Read> Contacts<R> {
@@ -42,7 +42,7 @@ impl<R: Read> Contacts<R> {
     ///
     /// # Errors
     /// What is wrong with the header, for the user's eyes: then no row can be understood.
-    pub(super) fn new(input: R, country: Option<country::Id>) -> Result<Self, String> {
+    pub(in crate::cli) fn new(input: R, country: Option<country::Id>) -> Result<Self, String> {
         let mut input = BufReader::with_capacity(64 * 1024, input);
         let start = input.fill_buf().map_err(|error| format!("cannot be read: {error}"))?;
         if start.is_empty() {
@@ -70,7 +70,7 @@ impl<R: Read> Contacts<R> {
     }
 
     /// The next row; `None` at the end.
-    pub(super) fn next_row(&mut self) -> Option<Result<Row, BadRow>> {
+    pub(in crate::cli) fn next_row(&mut self) -> Option<Result<Row, BadRow>> {
         let more = self.reader.read_byte_record(&mut self.record);
         let line = self.record.position().map_or(0, csv::Position::line);
         match more {

@@ -1,6 +1,6 @@
 //! `sidetone campaign`: make, fill, run and watch campaigns.
 
-mod contacts;
+pub(super) mod contacts;
 mod export;
 mod import;
 mod watch;
