@@ -9,10 +9,13 @@ use super::{Recognized, Segment};
 
 /// Less voice than this is a click or a breath.
 const LEAST_VOICED: Duration = Duration::from_millis(200);
-/// The loudest 100 ms must reach this RMS (of full scale): -45 dBFS.
-const LEAST_RMS: f64 = 0.005_623;
+/// The loudest 100 ms must reach this RMS (of full scale): -50 dBFS. Calls that come in 30 dB down are people too.
+const LEAST_RMS: f64 = 0.003_162;
 const NO_SPEECH: f32 = 0.6;
 const LOW_SCORE: f32 = -1.0;
+/// With so much voice, the voice activity detector knows better than Whisper that somebody speaks.
+const MUCH_VOICE: Duration = Duration::from_secs(1);
+const LOW_SCORE_OF_VOICE: f32 = -1.5;
 /// Faster than anybody speaks.
 const WORDS_PER_SECOND: f64 = 7.0;
 /// The VAD cuts a word's soft ends off, so short answers get this much grace.
@@ -35,7 +38,8 @@ pub fn gate(language: &str, heard: &Recognized, voiced: Duration) -> Option<Gate
     if words.is_empty() {
         return Some(Gate::Empty);
     }
-    if heard.no_speech > NO_SPEECH && heard.score < LOW_SCORE {
+    let low = if voiced >= MUCH_VOICE { LOW_SCORE_OF_VOICE } else { LOW_SCORE };
+    if heard.no_speech > NO_SPEECH && heard.score < low {
         return Some(Gate::NoSpeech);
     }
     if is_invented(language, &words, heard) {

@@ -151,7 +151,7 @@ const PAUSE: Duration = Duration::from_millis(160);
 const GREETED: Duration = Duration::from_millis(440);
 /// A longer one, or one whose words nobody knows, may only be drawing breath.
 const GREETED_LONGER: Duration = Duration::from_millis(700);
-const SHORT_GREETING: Duration = Duration::from_millis(900);
+const SHORT_GREETING: Duration = Duration::from_millis(1100);
 /// Voice that is worth a look.
 const LOOK_VOICED: Duration = Duration::from_millis(240);
 
@@ -177,6 +177,8 @@ pub struct AmdFrame<'a> {
     /// Media time at the frame's end.
     pub media: Duration,
     pub voiced: bool,
+    /// Where the speech began that was noticed with this frame: its first voiced frames have passed already.
+    pub started: Option<Duration>,
     pub dbfs: f32,
     pub tone: Option<&'a ToneEvent>,
     /// 0 to 1: how much all of it so far sounds like music.
@@ -232,12 +234,14 @@ impl Cadence {
         self.media.saturating_sub(self.last_voice)
     }
 
-    fn frame(&mut self, media: Duration, voiced: bool) {
+    fn frame(&mut self, media: Duration, voiced: bool, started: Option<Duration>) {
         self.media = media;
         if !voiced {
             return;
         }
-        let begin = media.saturating_sub(FRAME);
+        let frame = media.saturating_sub(FRAME);
+        let begin = started.map_or(frame, |at| at.clamp(self.last_voice, frame));
+        self.voiced += frame - begin;
         if self.first_voice.is_none() {
             self.first_voice = Some(begin);
         } else {
@@ -266,7 +270,7 @@ impl Amd {
     /// Takes the next frame since the answer. Before the first verdict a decision is that verdict; afterwards it
     /// is a correction.
     pub fn frame(&mut self, frame: AmdFrame<'_>) -> Option<AmdStep> {
-        self.cadence.frame(frame.media, frame.voiced);
+        self.cadence.frame(frame.media, frame.voiced, frame.started);
         if frame.voiced {
             self.peak_dbfs = self.peak_dbfs.max(frame.dbfs);
         }

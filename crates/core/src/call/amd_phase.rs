@@ -49,8 +49,14 @@ impl Call {
         }
         let media = self.ears.media;
         let Some(amd) = &mut self.amd else { return false };
-        let frame =
-            AmdFrame { media, voiced: ear.voiced, dbfs: ear.dbfs, tone: ear.tone.as_ref(), music: ear.music };
+        let frame = AmdFrame {
+            media,
+            voiced: ear.voiced,
+            started: ear.speech_started,
+            dbfs: ear.dbfs,
+            tone: ear.tone.as_ref(),
+            music: ear.music,
+        };
         match amd.frame(frame) {
             None => false,
             Some(AmdStep::Decided(decision)) => {
