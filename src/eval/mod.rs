@@ -5,6 +5,7 @@ mod audio;
 pub mod bargein;
 mod cache;
 mod hearing;
+pub mod html;
 mod line;
 mod manifest;
 mod run;

@@ -186,6 +186,11 @@ fn a_person_taken_for_a_machine_counts_at_any_moment() {
     let all = report(&clips, Default::default(), Vec::new()).all;
     assert_eq!((all.human_as_machine.k, all.human_as_machine.n), (2, 5));
     assert_eq!(all.human_as_machine_first.k, 1);
+
+    let report = report(&clips, Default::default(), Vec::new());
+    let page = html::page(&report, &clips).unwrap();
+    assert_eq!(page.matches("<svg").count(), 4);
+    assert!(page.contains("2/5") && !page.contains("NaN"), "{page}");
 }
 
 #[test]

@@ -50,6 +50,9 @@ pub struct Amd {
     /// Write one JSON line a clip, with its evidence.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+    /// Write everything with its curves as one HTML file.
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
 }
 
 /// How the verdict is reached.
@@ -102,6 +105,10 @@ impl Amd {
         }
         let code = if bad.is_empty() && !clips.is_empty() { exit::OK } else { exit::USAGE };
         let report = eval::report(&clips, hearing.models(), bad);
+        if let Some(path) = &self.html {
+            let page = eval::html::page(&report, &clips).map_err(anyhow::Error::msg)?;
+            std::fs::write(path, page).with_context(|| format!("{}: cannot be written", path.display()))?;
+        }
         if ctx.json {
             document(&report)?;
         } else {
