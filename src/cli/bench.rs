@@ -69,8 +69,11 @@ enum AsrPeer {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  sidetone bench stream --seconds 60 --json")]
+#[command(after_help = "Example:\n  sidetone bench stream --peer whisperlivekit --json")]
 pub struct Stream {
+    /// Measure this one too (several gigabytes are fetched at the first use), with the same model and talkers.
+    #[arg(long, value_name = "NAME")]
+    peer: Option<StreamPeer>,
     #[command(flatten)]
     talkers: Talkers,
 }
@@ -80,6 +83,11 @@ pub struct Stream {
 pub struct Overload {
     #[command(flatten)]
     talkers: Talkers,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum StreamPeer {
+    Whisperlivekit,
 }
 
 #[derive(Debug, Args)]
@@ -119,7 +127,7 @@ impl Bench {
         tokio::task::spawn_blocking(move || match self {
             Self::Load(load) => load.run(json),
             Self::Asr(bench) => bench.run(asr, json),
-            Self::Stream(bench) => bench.talkers.stream(asr, json),
+            Self::Stream(bench) => bench.talkers.stream(asr, bench.peer.is_some(), json),
             Self::Overload(bench) => bench.talkers.overload(asr, json),
             Self::Part(part) => part.run(),
         })
@@ -248,17 +256,19 @@ impl Talkers {
             language: self.language,
             seconds: self.seconds,
             talkers: self.talkers.map(|n| n as usize),
+            with_peer: false,
         }
     }
 
-    fn stream(self, configured: config::Asr, json: bool) -> anyhow::Result<ExitCode> {
-        let report = stream::run(&self.plan(configured))?;
+    fn stream(self, configured: config::Asr, with_peer: bool, json: bool) -> anyhow::Result<ExitCode> {
+        let report = stream::run(&stream::Plan { with_peer, ..self.plan(configured) })?;
         if json {
             document(&report)?;
             return Ok(ExitCode::SUCCESS);
         }
         let mut table = Table::new();
         table.load_style(presets::NOTHING).set_header([
+            "",
             "TALKERS",
             "LAG P50 MS",
             "LAG P95 MS",
@@ -268,8 +278,11 @@ impl Talkers {
             "LOOKS",
             "SHED",
         ]);
-        for step in &report.steps {
+        let ours = report.steps.iter().map(|step| ("sidetone", step));
+        let peers = report.peer_steps.iter().flatten().map(|step| ("whisperlivekit", step));
+        for (name, step) in ours.chain(peers) {
             table.add_row([
+                name.to_owned(),
                 step.talkers.to_string(),
                 format!("{:.0}", step.lag_p50_ms),
                 format!("{:.0}", step.lag_p95_ms),
@@ -282,6 +295,11 @@ impl Talkers {
         }
         say(&table)?;
         say(format_args!("\n{} talkers within 700 ms ({})", report.talkers, report.model))?;
+        if let (Some(talkers), Some(ratio)) = (report.peer_talkers, report.cpu_ratio) {
+            say(format_args!(
+                "the peer: {talkers}; it needs {ratio:.1} times as much CPU for a second of audio"
+            ))?;
+        }
         Ok(ExitCode::SUCCESS)
     }
 

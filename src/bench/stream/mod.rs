@@ -6,6 +6,7 @@
 
 mod lag;
 mod overload;
+mod peer_server;
 mod talker;
 
 use std::{fs, path::Path, time::Duration};
@@ -44,6 +45,7 @@ pub struct Plan {
     pub seconds: u64,
     /// This many talkers only, instead of a search.
     pub talkers: Option<usize>,
+    pub with_peer: bool,
 }
 
 /// A clip and when its words end, in seconds.
@@ -92,6 +94,14 @@ pub struct Report {
     /// At that number, or at one talker where it is 0.
     pub cpu_s_per_audio_s: f64,
     pub steps: Vec<Step>,
+    pub peer: Option<&'static str>,
+    pub peer_talkers: Option<usize>,
+    pub peer_cpu_s_per_audio_s: Option<f64>,
+    /// The peer's CPU for a second of audio over ours.
+    pub cpu_ratio: Option<f64>,
+    /// Our talkers over the peer's; none where the peer follows nobody.
+    pub talkers_ratio: Option<f64>,
+    pub peer_steps: Option<Vec<Step>>,
 }
 
 /// Measures with more and more talkers. Blocks.
@@ -100,27 +110,61 @@ pub struct Report {
 /// When something cannot be fetched, or a process fails.
 pub fn run(plan: &Plan) -> anyhow::Result<Report> {
     let task = task(plan)?;
+    let program = plan.with_peer.then(peer_server::fetch).transpose()?;
+    eprintln!("sidetone");
+    let ours = search(plan, &task, process)?;
+    let peer = match program {
+        None => None,
+        Some(program) => {
+            eprintln!("whisperlivekit");
+            Some(search(plan, &task, |task| peer_server::step(&program, task))?)
+        }
+    };
+    Ok(Report {
+        model: plan.asr.model.clone(),
+        language: plan.language.clone(),
+        seconds: plan.seconds,
+        peer: peer.is_some().then_some("whisperlivekit 0.2.26"),
+        peer_talkers: peer.as_ref().map(|peer| peer.talkers),
+        peer_cpu_s_per_audio_s: peer.as_ref().map(|peer| peer.cpu_s_per_audio_s),
+        cpu_ratio: peer.as_ref().map(|peer| peer.cpu_s_per_audio_s / ours.cpu_s_per_audio_s),
+        talkers_ratio: peer
+            .as_ref()
+            .filter(|peer| peer.talkers > 0)
+            .map(|peer| ours.talkers as f64 / peer.talkers as f64),
+        peer_steps: peer.map(|peer| peer.steps),
+        talkers: ours.talkers,
+        cpu_s_per_audio_s: ours.cpu_s_per_audio_s,
+        steps: ours.steps,
+    })
+}
+
+struct Found {
+    talkers: usize,
+    cpu_s_per_audio_s: f64,
+    steps: Vec<Step>,
+}
+
+/// More and more talkers until words come late.
+fn search(
+    plan: &Plan,
+    task: &Task,
+    measure: impl Fn(&Task) -> anyhow::Result<Step>,
+) -> anyhow::Result<Found> {
     let counts = plan.talkers.map_or_else(|| STEPS.to_vec(), |n| vec![n]);
     let mut steps: Vec<Step> = Vec::new();
     for talkers in counts {
         eprintln!("{talkers} talkers for {} s", plan.seconds);
-        let step: Step = process(&Task { talkers, ..task.clone() })?;
-        let late = step.lag_p95_ms > LATE_MS;
+        let step = measure(&Task { talkers, ..task.clone() })?;
+        let late = step.is_late();
         steps.push(step);
         if late {
             break;
         }
     }
-    let best = steps.iter().rev().find(|step| step.lag_p95_ms <= LATE_MS);
-    let cost = best.or(steps.first()).map_or(0.0, |step| step.cpu_s_per_audio_s);
-    Ok(Report {
-        model: plan.asr.model.clone(),
-        language: plan.language.clone(),
-        seconds: plan.seconds,
-        talkers: best.map_or(0, |step| step.talkers),
-        cpu_s_per_audio_s: cost,
-        steps,
-    })
+    let best = steps.iter().rev().find(|step| !step.is_late());
+    let cpu_s_per_audio_s = best.or(steps.first()).map_or(0.0, |step| step.cpu_s_per_audio_s);
+    Ok(Found { talkers: best.map_or(0, |step| step.talkers), cpu_s_per_audio_s, steps })
 }
 
 /// Twice as many talkers as it follows, and verdicts wanted meanwhile. Blocks.
@@ -130,7 +174,7 @@ pub fn run(plan: &Plan) -> anyhow::Result<Report> {
 pub fn overload(plan: &Plan) -> anyhow::Result<Overload> {
     let sustained = match plan.talkers {
         Some(talkers) => talkers,
-        None => run(plan)?.talkers.max(1),
+        None => run(&Plan { with_peer: false, ..plan.clone() })?.talkers.max(1),
     };
     eprintln!("{} talkers, twice what is sustained, for {} s", 2 * sustained, plan.seconds);
     process(&Task { talkers: 2 * sustained, overload: true, ..task(plan)? })
@@ -236,17 +280,29 @@ async fn follow(task: &Task, stage: &Stage, length: Duration) -> anyhow::Result<
     for (timeline, texts) in timelines.iter().zip(&heard) {
         lags.add(timeline, texts, WARM_UP.as_secs_f64());
     }
-    let seconds = task.seconds as f64;
-    Ok(Step {
-        talkers: task.talkers,
-        lag_p50_ms: lags.quantile_ms(0.5),
-        lag_p95_ms: lags.quantile_ms(0.95),
-        lag_p95_ms_by_fifth: lags.by_fifth_ms(WARM_UP.as_secs_f64(), seconds, 0.95),
-        words: lags.words(),
-        missed: lags.missed(),
-        cpu_s_per_audio_s: cpu_s / (seconds * task.talkers as f64),
-        cores: cpu_s / seconds,
-        partials,
-        failed,
-    })
+    Ok(Step::new(task, &lags, cpu_s, (partials, failed)))
+}
+
+impl Step {
+    /// Too late, or hardly anything was understood at all.
+    fn is_late(&self) -> bool {
+        self.lag_p95_ms > LATE_MS || self.missed > 0.5
+    }
+
+    /// `looks`: texts asked for, and those that did not come.
+    fn new(task: &Task, lags: &lag::Lags, cpu_s: f64, looks: (u64, u64)) -> Self {
+        let seconds = task.seconds as f64;
+        Self {
+            talkers: task.talkers,
+            lag_p50_ms: lags.quantile_ms(0.5),
+            lag_p95_ms: lags.quantile_ms(0.95),
+            lag_p95_ms_by_fifth: lags.by_fifth_ms(WARM_UP.as_secs_f64(), seconds, 0.95),
+            words: lags.words(),
+            missed: lags.missed(),
+            cpu_s_per_audio_s: cpu_s / (seconds * task.talkers as f64),
+            cores: cpu_s / seconds,
+            partials: looks.0,
+            failed: looks.1,
+        }
+    }
 }
