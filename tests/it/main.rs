@@ -7,6 +7,8 @@ mod deployment;
 mod faults;
 mod records;
 mod shipped;
+#[cfg(feature = "whisper")]
+mod speech;
 mod streams;
 mod support;
 #[cfg(feature = "whisper")]

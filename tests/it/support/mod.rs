@@ -94,7 +94,7 @@ intents:
 /// What a rig is made with.
 pub(crate) struct Setup {
     cast: String,
-    scenario: String,
+    shipped: Option<&'static str>,
     recognizer: Arc<dyn Recognizer>,
     delivery: Delivery,
     configure: Box<dyn FnOnce(&mut Config, &Path)>,
@@ -105,7 +105,7 @@ impl Setup {
     pub(crate) fn cast(callees: &str) -> Self {
         Self {
             cast: callees.to_owned(),
-            scenario: SCENARIO.to_owned(),
+            shipped: None,
             recognizer: sounds::ears().shared(),
             delivery: Delivery::default(),
             configure: Box::new(|_, _| {}),
@@ -114,6 +114,17 @@ impl Setup {
 
     pub(crate) fn delivery(self, delivery: Delivery) -> Self {
         Self { delivery, ..self }
+    }
+
+    /// A scenario of the shipped ones, with the usual AMD window, instead of [`SCENARIO`].
+    #[cfg(feature = "whisper")]
+    pub(crate) fn shipped(self, name: &'static str) -> Self {
+        Self { shipped: Some(name), ..self }
+    }
+
+    #[cfg(feature = "whisper")]
+    pub(crate) fn recognizer(self, recognizer: Arc<dyn Recognizer>) -> Self {
+        Self { recognizer, ..self }
     }
 
     pub(crate) fn configure(self, configure: impl FnOnce(&mut Config) + 'static) -> Self {
@@ -127,9 +138,13 @@ impl Setup {
 
     pub(crate) async fn start(self) -> Rig {
         let folder = tempfile::tempdir().expect("a folder");
-        let prompts = write_sounds(folder.path());
-        let scenario = folder.path().join("short.yaml");
-        std::fs::write(&scenario, &self.scenario).expect("written");
+        let mut prompts = write_sounds(folder.path());
+        let mut scenario = folder.path().join("short.yaml");
+        std::fs::write(&scenario, SCENARIO).expect("written");
+        if let Some(name) = self.shipped {
+            let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
+            (scenario, prompts) = (root.join(name).with_extension("yaml"), root.join("prompts"));
+        }
         let cast = Cast::parse_in(&format!("callees:\n{}", self.cast), "cast.yaml", folder.path());
         let sim = SimConfig {
             cast: cast.unwrap_or_else(|error| panic!("{error}")),
@@ -148,7 +163,9 @@ impl Setup {
         config.store.url = format!("sqlite:{}", folder.path().join("calls.db").display());
         config.prompts.dir = prompts;
         config.scenarios.dir = folder.path().to_owned();
-        config.amd.window = Duration::from_millis(1200);
+        if self.shipped.is_none() {
+            config.amd.window = Duration::from_millis(1200);
+        }
         config.call.ring_timeout = Duration::from_secs(3);
         config.shutdown.grace = Duration::from_secs(5);
         (self.configure)(&mut config, folder.path());
