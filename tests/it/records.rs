@@ -83,7 +83,7 @@ async fn a_person_who_is_forgotten_is_nowhere_and_is_not_called_again() {
     rig.store.suppress(ANNA, "asked us to", sidetone::store::now_ms()).await.expect("listed");
     assert!(database(&rig).contains("Yes please."));
     let forgotten = rig.store.forget(ANNA).await.expect("forgotten");
-    assert_eq!(forgotten.calls, [call.clone()]);
+    assert_eq!(forgotten.calls, std::slice::from_ref(&call));
     let files = delete_files(&record_dir(&rig.config), &forgotten.calls);
     assert_eq!(files.expect("deleted"), 2, "the recording and the lines");
     let attempt = rig.store.attempt(call.as_str()).await.expect("its outcome stays");

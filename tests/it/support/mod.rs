@@ -91,13 +91,15 @@ intents:
   who: [who is this]
 ";
 
+type Configure = Box<dyn FnOnce(&mut Config, &Path)>;
+
 /// What a rig is made with.
 pub(crate) struct Setup {
     cast: String,
     shipped: Option<&'static str>,
     recognizer: Arc<dyn Recognizer>,
     delivery: Delivery,
-    configure: Box<dyn FnOnce(&mut Config, &Path)>,
+    configure: Configure,
 }
 
 impl Setup {
