@@ -52,7 +52,9 @@ demo: model ## 20 simulated calls with real Whisper
 test: setup-tests models-test ## everything that is tested
 	$(MAKE) --no-print-directory run-tests
 
+# Most of the integration tests wait: calls take the time that calls take.
 .PHONY: run-tests
+run-tests: export RUST_TEST_THREADS ?= 4
 run-tests:
 	cargo test --release --locked --workspace $(FEATURES)
 

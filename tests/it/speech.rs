@@ -16,7 +16,7 @@ use crate::support::{ANNA, Setup, callee};
 fn whisper(model: &str) -> Arc<Whisper> {
     let asr = Asr { model: model.to_owned(), ..Asr::default() };
     let path = models::find(&asr).unwrap_or_else(|error| panic!("{error}"));
-    Arc::new(Whisper::load(&path, Options { replicas: 1, full_context: false }).expect("a model"))
+    Arc::new(Whisper::load(&path, Options::default()).expect("a model"))
 }
 
 fn say(when: &str, file: &str) -> String {
