@@ -41,6 +41,7 @@ pub struct Campaign {
     pub max_concurrent: u32,
     pub cps: f64,
     pub max_attempts: u32,
+    pub retries: RetryTable,
     pub created_ms: i64,
     pub started_ms: Option<i64>,
     pub ended_ms: Option<i64>,
@@ -66,7 +67,7 @@ impl Campaign {
 
     #[must_use]
     pub fn retry_table(&self) -> RetryTable {
-        RetryTable::with_max_attempts(self.max_attempts)
+        self.retries.clone()
     }
 }
 
@@ -89,7 +90,7 @@ pub struct CampaignCounts {
     pub by_disposition: BTreeMap<Disposition, u64>,
 }
 
-const COLUMNS: &str = "select id, name, state, scenario, language, caller_id, max_concurrent, cps, max_attempts, \
+const COLUMNS: &str = "select id, name, state, scenario, language, caller_id, max_concurrent, cps, max_attempts, retries, \
                        created_ms, started_ms, ended_ms, note";
 
 impl Store {
@@ -120,6 +121,21 @@ impl Store {
             return Err(StoreError::CampaignExists(new.name.clone()));
         }
         self.campaign(&new.name).await
+    }
+
+    /// Gives a campaign a retry table of its own; it holds from the next outcome on.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn set_retries(&self, id: i64, table: &RetryTable) -> Result<(), StoreError> {
+        let mut tx = self.write().await?;
+        sqlx::query("update campaigns set retries = $1, max_attempts = $2 where id = $3")
+            .bind(words::json(table))
+            .bind(i64::from(table.max_attempts))
+            .bind(id)
+            .execute(&mut *tx.tx)
+            .await?;
+        tx.commit().await
     }
 
     /// Every campaign, by name.
@@ -312,11 +328,21 @@ fn campaign(row: &AnyRow) -> Result<Campaign, StoreError> {
         max_concurrent: number("max_concurrent")?,
         cps: row.try_get("cps")?,
         max_attempts: number("max_attempts")?,
+        retries: retry_table(row)?,
         created_ms: row.try_get("created_ms")?,
         started_ms: row.try_get("started_ms")?,
         ended_ms: row.try_get("ended_ms")?,
         note: row.try_get("note")?,
     })
+}
+
+pub(super) fn retry_table(row: &AnyRow) -> Result<RetryTable, StoreError> {
+    if let Some(text) = row.try_get::<Option<String>, _>("retries")? {
+        return serde_json::from_str(&text)
+            .map_err(|_| StoreError::Unreadable { what: "retry table", value: text });
+    }
+    let max = row.try_get::<i64, _>("max_attempts")?;
+    Ok(RetryTable::with_max_attempts(u32::try_from(max).unwrap_or(1)))
 }
 
 pub(super) fn unsigned(row: &AnyRow, column: &'static str) -> Result<u64, StoreError> {

@@ -4,14 +4,17 @@ use std::collections::BTreeMap;
 
 use sidetone_core::{
     call::CallId,
-    campaign::{CampaignState, Pace},
+    campaign::{CampaignState, Pace, RetryTable},
 };
 use sqlx::{Row, any::AnyRow};
 
 use super::{
     GLOBAL_LIST, Store, StoreError, WriteTx, campaign_list,
+    campaigns::retry_table,
     words::{self, word},
 };
+
+const DAY_MS: i64 = 24 * 3600 * 1000;
 
 /// Somebody to call. `number` is E.164: `+33612345678`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,6 +88,26 @@ impl Store {
         Ok(row.is_some())
     }
 
+    /// Has a contact called at a time they asked for, though nobody would have been called again. `false`: the campaign
+    /// has no such contact, or they are being called now, suppressed or forgotten.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn call_back(&self, campaign: i64, number: &str, at_ms: i64) -> Result<bool, StoreError> {
+        let mut tx = self.write().await?;
+        let set = sqlx::query(
+            "update contacts set state = 'waiting', due_ms = $1 \
+             where campaign_id = $2 and number = $3 and state in ('waiting', 'done')",
+        )
+        .bind(at_ms)
+        .bind(campaign)
+        .bind(number.to_owned())
+        .execute(&mut *tx.tx)
+        .await?;
+        tx.commit().await?;
+        Ok(set.rows_affected() > 0)
+    }
+
     /// Takes up to `n` contacts that are due from a running campaign and inserts their attempts, all in one
     /// transaction: what is returned may be dialled, and what is not returned was not claimed. Contacts on a
     /// do-not-call list are marked `suppressed` and passed over. The campaign's limits hold for all who claim from it
@@ -119,6 +142,10 @@ impl Store {
                     continue;
                 }
                 let claim = claim(row)?;
+                if let Some(due_ms) = capped(&mut tx, &claim.number, &running.retries, now_ms).await? {
+                    put_off(&mut tx, claim.contact, due_ms).await?;
+                    continue;
+                }
                 let by = Claimer { campaign, instance, scenario: &running.scenario, now_ms, clock_ms };
                 insert_attempt(&mut tx, &claim, &by).await?;
                 claimed.push(claim);
@@ -134,6 +161,7 @@ struct Running {
     name: String,
     scenario: String,
     pace: Pace,
+    retries: RetryTable,
 }
 
 /// Who claims, and when.
@@ -149,7 +177,7 @@ struct Claimer<'a> {
 /// holds. On Postgres the row stays locked until the claim is committed, so that machines claim one after another.
 async fn running(tx: &mut WriteTx, campaign: i64) -> Result<Option<Running>, StoreError> {
     let sql = format!(
-        "select name, scenario, cps, max_concurrent from campaigns where id = $1 and state = $2{}",
+        "select name, scenario, cps, max_concurrent, max_attempts, retries from campaigns where id = $1 and state = $2{}",
         tx.dialect.for_update()
     );
     let row = sqlx::query(sqlx::AssertSqlSafe(sql))
@@ -160,7 +188,12 @@ async fn running(tx: &mut WriteTx, campaign: i64) -> Result<Option<Running>, Sto
     row.map(|row| {
         let max_concurrent = u32::try_from(row.try_get::<i64, _>("max_concurrent")?).unwrap_or_default();
         let pace = Pace { cps: row.try_get("cps")?, max_concurrent };
-        Ok(Running { name: row.try_get("name")?, scenario: row.try_get("scenario")?, pace })
+        Ok(Running {
+            name: row.try_get("name")?,
+            scenario: row.try_get("scenario")?,
+            pace,
+            retries: retry_table(&row)?,
+        })
     })
     .transpose()
 }
@@ -209,6 +242,44 @@ async fn due_contacts(
 
 async fn suppress(tx: &mut WriteTx, contact: i64) -> Result<(), StoreError> {
     sqlx::query("update contacts set state = 'suppressed' where id = $1")
+        .bind(contact)
+        .execute(&mut *tx.tx)
+        .await?;
+    Ok(())
+}
+
+/// When the number may be called again where its caps are reached; they count calls of every campaign and by hand.
+async fn capped(
+    tx: &mut WriteTx,
+    number: &str,
+    retries: &RetryTable,
+    now_ms: i64,
+) -> Result<Option<i64>, StoreError> {
+    let mut due_ms = None;
+    for (cap, window) in [(retries.per_day, DAY_MS), (retries.per_30_days, 30 * DAY_MS)] {
+        let Some(cap) = cap else { continue };
+        // The oldest of the latest `cap`: when it leaves the window there is room again.
+        let row = sqlx::query(
+            "select count(*) as n, min(started_ms) as oldest from (select started_ms from attempts \
+             where number = $1 and started_ms > $2 and origin <> 'adopted' \
+             and (outcome is null or outcome not like 'not placed:%') order by started_ms desc limit $3) latest",
+        )
+        .bind(number.to_owned())
+        .bind(now_ms - window)
+        .bind(i64::from(cap))
+        .fetch_one(&mut *tx.tx)
+        .await?;
+        if row.try_get::<i64, _>("n")? >= i64::from(cap) {
+            let oldest = row.try_get::<Option<i64>, _>("oldest")?.unwrap_or(now_ms);
+            due_ms = due_ms.max(Some(oldest + window));
+        }
+    }
+    Ok(due_ms)
+}
+
+async fn put_off(tx: &mut WriteTx, contact: i64, due_ms: i64) -> Result<(), StoreError> {
+    sqlx::query("update contacts set due_ms = $1 where id = $2")
+        .bind(due_ms)
         .bind(contact)
         .execute(&mut *tx.tx)
         .await?;

@@ -81,6 +81,9 @@ contract! {
     a_lease_taken_over_is_no_longer_held,
     a_campaigns_own_list_holds_for_it_alone,
     who_asks_in_a_call_is_not_called_again,
+    a_retry_table_of_its_own_is_kept_and_decides,
+    a_number_at_its_cap_waits_whoever_called,
+    somebody_is_called_back_when_they_asked,
 }
 
 fn new_campaign(name: &str) -> NewCampaign {
@@ -258,7 +261,7 @@ async fn a_retry_waits_and_the_cap_ends_it(db: Db) {
     let store = db.open().await;
     let spring = running(&store, 1).await;
     let retries = spring.retry_table();
-    let wait = i64::try_from(retries.busy.as_millis()).unwrap();
+    let wait = i64::try_from(retries.after_ms[&Disposition::Busy]).unwrap();
     for attempt in 1..=3 {
         let now = NOW + wait * i64::from(attempt);
         if attempt > 1 {
@@ -630,4 +633,60 @@ async fn who_asks_in_a_call_is_not_called_again(db: Db) {
     assert_eq!(store.campaign_counts(spring.id).await.unwrap().done, 4);
     let left = store.claim_contacts(autumn.id, 9, "one", NOW).await.unwrap();
     assert_eq!(left.iter().map(|claim| &claim.number).collect::<Vec<_>>(), [&claimed[3].number]);
+}
+
+async fn a_retry_table_of_its_own_is_kept_and_decides(db: Db) {
+    let store = db.open().await;
+    let spring = running(&store, 1).await;
+    assert_eq!(spring.retries, RetryTable::default());
+    let table = RetryTable {
+        max_attempts: 9,
+        per_day: Some(2),
+        per_30_days: None,
+        after_ms: BTreeMap::from([(Disposition::Rejected, 1000)]),
+    };
+    store.set_retries(spring.id, &table).await.unwrap();
+    let spring = store.campaign("spring").await.unwrap();
+    assert_eq!((spring.max_attempts, &spring.retry_table()), (9, &table));
+    let call = store.claim_contacts(spring.id, 1, "one", NOW).await.unwrap().remove(0).call;
+    let rejected = FinishedCall::new(Disposition::Rejected, NOW + 10);
+    store.finish_attempt(&call, &rejected, &spring.retry_table()).await.unwrap();
+    assert_eq!(store.campaign_counts(spring.id).await.unwrap().next_due_ms, Some(NOW + 1010));
+}
+
+async fn a_number_at_its_cap_waits_whoever_called(db: Db) {
+    const HOUR: i64 = 3_600_000;
+    let store = db.open().await;
+    let spring = running(&store, 1).await;
+    let autumn = campaign(&store, "autumn", 1).await;
+    store.control_campaign("autumn", Control::Run, NOW).await.unwrap();
+    let table = RetryTable { per_day: Some(2), per_30_days: Some(3), ..RetryTable::with_max_attempts(9) };
+    store.set_retries(spring.id, &table).await.unwrap();
+    let busy = async |campaign: i64, at: i64| {
+        let Some(claim) = store.claim_contacts(campaign, 1, "one", at).await.unwrap().pop() else {
+            return false;
+        };
+        store.finish_attempt(&claim.call, &FinishedCall::new(Disposition::Busy, at), &table).await.unwrap()
+    };
+    assert!(busy(autumn.id, NOW).await, "counts for the other campaign too");
+    assert!(busy(spring.id, NOW + HOUR).await);
+    assert!(!busy(spring.id, NOW + 2 * HOUR).await, "two a day");
+    let due = store.campaign_counts(spring.id).await.unwrap().next_due_ms;
+    assert_eq!(due, Some(NOW + 24 * HOUR));
+    assert!(busy(spring.id, NOW + 24 * HOUR).await);
+    assert!(!busy(spring.id, NOW + 72 * HOUR).await, "three in thirty days");
+    assert!(busy(spring.id, NOW + 30 * 24 * HOUR).await);
+}
+
+async fn somebody_is_called_back_when_they_asked(db: Db) {
+    let store = db.open().await;
+    let spring = running(&store, 2).await;
+    let claim = store.claim_contacts(spring.id, 1, "one", NOW).await.unwrap().remove(0);
+    assert!(!store.call_back(spring.id, &claim.number, NOW + 500).await.unwrap(), "being called");
+    store.finish_attempt(&claim.call, &ended(Disposition::Completed), &RetryTable::default()).await.unwrap();
+    assert!(store.call_back(spring.id, &claim.number, NOW + 500).await.unwrap());
+    assert!(!store.call_back(spring.id, "+33699999999", NOW).await.unwrap(), "nobody");
+    assert_eq!(store.claim_contacts(spring.id, 9, "one", NOW + 499).await.unwrap().len(), 1, "the other one");
+    let again = store.claim_contacts(spring.id, 9, "one", NOW + 500).await.unwrap().remove(0);
+    assert_eq!((again.number, again.attempt), (claim.number, 2));
 }

@@ -3,17 +3,20 @@
 pub(super) mod contacts;
 mod export;
 mod import;
+mod retries;
 mod watch;
 
 pub(super) use watch::watch_to_the_end;
 
 use std::{path::PathBuf, process::ExitCode};
 
+use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
+use phonenumber::country;
 use serde::Serialize;
-use sidetone_core::campaign::Control;
+use sidetone_core::campaign::{CampaignState, Control, RetryTable};
 
 use super::{
-    Context, input,
+    Context, exit, input,
     output::{document, note, say, settle, usage},
     table,
 };
@@ -52,6 +55,8 @@ enum Command {
     Status(Name),
     /// Every contact and what came of it, on stdout.
     Export(export::Export),
+    /// Call a contact at a time they asked for.
+    Callback(Callback),
     /// All campaigns.
     #[command(after_help = "Example:\n  sidetone campaign list")]
     List,
@@ -80,15 +85,33 @@ struct Create {
     /// Calls started a second; 0.5 is one every two seconds.
     #[arg(long, value_name = "X", default_value_t = 1.0, value_parser = parse_cps)]
     cps: f64,
-    /// Attempts a contact in all; 1: nobody is called twice.
-    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
-    max_attempts: u32,
+    /// Attempts a contact in all; 1: nobody is called twice [default: 3].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), conflicts_with = "retries")]
+    max_attempts: Option<u32>,
+    /// Who is called again, when and how often, as in retries/default.yaml.
+    #[arg(long, value_name = "FILE")]
+    retries: Option<PathBuf>,
     /// Instead of the scenario's.
     #[arg(long, value_name = "LANGUAGE")]
     language: Option<String>,
     /// Instead of `switch.caller_id`.
     #[arg(long, value_name = "NUMBER")]
     caller_id: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  sidetone campaign callback spring +33612345678 --at 2026-11-21T15:00")]
+struct Callback {
+    /// The campaign.
+    name: String,
+    /// The contact's number, +33612345678 or with --country.
+    number: String,
+    /// When: this machine's time, or with an offset such as +01:00.
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    at: Timestamp,
+    /// The country of a number without one, such as FR.
+    #[arg(long, value_name = "CC", value_parser = input::parse_country)]
+    country: Option<country::Id>,
 }
 
 fn parse_cps(text: &str) -> Result<f64, String> {
@@ -119,6 +142,7 @@ impl Campaign {
             Command::Stop(args) => control(ctx, &args.name, Control::Stop).await,
             Command::Status(args) => status(ctx, &args.name).await,
             Command::Export(args) => args.run(ctx).await,
+            Command::Callback(args) => callback(ctx, args).await,
             Command::List => list(ctx).await,
         };
         settle(done)
@@ -134,6 +158,13 @@ async fn create(ctx: &Context, args: Create) -> anyhow::Result<ExitCode> {
         Ok(found) => found,
         Err(message) => return Ok(usage(message)),
     };
+    let retries = match &args.retries {
+        None => RetryTable::with_max_attempts(args.max_attempts.unwrap_or(3)),
+        Some(file) => match retries::read(file) {
+            Ok(table) => table,
+            Err(message) => return Ok(usage(message)),
+        },
+    };
     let new = NewCampaign {
         name: name.to_owned(),
         scenario,
@@ -141,10 +172,12 @@ async fn create(ctx: &Context, args: Create) -> anyhow::Result<ExitCode> {
         caller_id: args.caller_id,
         max_concurrent: args.max_concurrent,
         cps: args.cps,
-        max_attempts: args.max_attempts,
+        max_attempts: retries.max_attempts,
     };
     let store = Store::open(&ctx.config.store.url).await?;
     let made = store.create_campaign(&new, now_ms()).await?;
+    store.set_retries(made.id, &retries).await?;
+    let made = store.campaign(&made.name).await?;
     if ctx.json {
         document(&made)?;
         return Ok(ExitCode::SUCCESS);
@@ -166,6 +199,43 @@ async fn control(ctx: &Context, name: &str, control: Control) -> anyhow::Result<
         say(format_args!("campaign `{}` is {}", campaign.name, campaign.state.word()))?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+async fn callback(ctx: &Context, args: Callback) -> anyhow::Result<ExitCode> {
+    let number = match input::e164(&args.number, args.country) {
+        Ok(number) => number,
+        Err(message) => return Ok(usage(message)),
+    };
+    let store = Store::open(&ctx.config.store.url).await?;
+    let campaign = store.campaign(&args.name).await?;
+    if !store.call_back(campaign.id, &number, args.at.as_millisecond()).await? {
+        note(format_args!(
+            "error: campaign `{}` has no contact {number} that could be called: unknown, being called now, or \
+             on a do-not-call list",
+            campaign.name
+        ));
+        return Ok(ExitCode::from(exit::FAILED));
+    }
+    let at = table::local_time(args.at.as_millisecond());
+    if ctx.json {
+        document(&serde_json::json!({ "number": number, "at_ms": args.at.as_millisecond() }))?;
+    } else {
+        say(format_args!("{number} is called at {at}"))?;
+    }
+    if campaign.state != CampaignState::Running {
+        let (name, state) = (&campaign.name, campaign.state.word());
+        note(format_args!("the campaign is {state}: `sidetone campaign run {name}` starts it"));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `2026-11-21T15:00+01:00`, or without an offset in this machine's time zone.
+fn parse_time(text: &str) -> Result<Timestamp, String> {
+    let local = || Some(text.parse::<DateTime>().ok()?.to_zoned(TimeZone::system()).ok()?.timestamp());
+    text.parse()
+        .ok()
+        .or_else(local)
+        .ok_or_else(|| format!("`{text}` is no time: write 2026-11-21T15:00 or 2026-11-21T15:00+01:00"))
 }
 
 async fn status(ctx: &Context, name: &str) -> anyhow::Result<ExitCode> {

@@ -1,6 +1,8 @@
 //! Whether, and when, somebody is called again.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
+
+use serde::{Deserialize, Serialize};
 
 use crate::call::Disposition;
 
@@ -14,29 +16,35 @@ pub enum Retry {
 }
 
 /// Which disposition is tried again, after how long, and how often in all.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RetryTable {
     /// Attempts in all, the first included. 1: nobody is called twice.
     pub max_attempts: u32,
-    pub busy: Duration,
-    pub no_answer: Duration,
-    /// Voicemail without a message, a menu, a screening assistant.
-    pub machine: Duration,
-    pub congestion: Duration,
-    /// Something of ours or the switch's broke before anybody was spoken to.
-    pub failed: Duration,
+    /// Attempts to a number within any 24 hours, whoever made them.
+    pub per_day: Option<u32>,
+    /// Attempts to a number within any 30 days, whoever made them.
+    pub per_30_days: Option<u32>,
+    /// Milliseconds to wait; a disposition that is not here is never tried again.
+    pub after_ms: BTreeMap<Disposition, u64>,
 }
 
 impl Default for RetryTable {
     fn default() -> Self {
-        Self {
-            max_attempts: 3,
-            busy: Duration::from_secs(5 * 60),
-            no_answer: Duration::from_secs(60 * 60),
-            machine: Duration::from_secs(24 * 60 * 60),
-            congestion: Duration::from_secs(2 * 60),
-            failed: Duration::from_secs(5 * 60),
-        }
+        const MINUTE: u64 = 60_000;
+        const DAY: u64 = 24 * 60 * MINUTE;
+        let after_ms = [
+            (Disposition::Busy, 5 * MINUTE),
+            (Disposition::NoAnswer, 60 * MINUTE),
+            (Disposition::Machine, DAY),
+            (Disposition::MailboxFull, DAY),
+            (Disposition::Screened, DAY),
+            (Disposition::Ivr, DAY),
+            (Disposition::Congestion, 2 * MINUTE),
+            (Disposition::Failed, 5 * MINUTE),
+            (Disposition::Cancelled, 5 * MINUTE),
+            // Not `lost`: nobody knows whether it rang or was spoken to, and a second call could be a double dial.
+        ];
+        Self { max_attempts: 3, per_day: None, per_30_days: None, after_ms: after_ms.into() }
     }
 }
 
@@ -50,36 +58,12 @@ impl RetryTable {
     /// Decides after `attempts` attempts, this one included. `answered`: somebody or something picked up.
     #[must_use]
     pub fn decide(&self, disposition: Disposition, attempts: u32, answered: bool) -> Retry {
-        if attempts >= self.max_attempts {
+        // Somebody who has picked up once is not called again for our own fault.
+        let our_fault = matches!(disposition, Disposition::Failed | Disposition::Cancelled);
+        if attempts >= self.max_attempts || (answered && our_fault) {
             return Retry::Done;
         }
-        match disposition {
-            Disposition::Busy => Retry::After(self.busy),
-            Disposition::NoAnswer => Retry::After(self.no_answer),
-            Disposition::Congestion => Retry::After(self.congestion),
-            Disposition::Machine | Disposition::MailboxFull | Disposition::Screened | Disposition::Ivr => {
-                Retry::After(self.machine)
-            }
-            // Somebody who has picked up once is not called again for our own fault.
-            Disposition::Failed | Disposition::Cancelled => {
-                if answered {
-                    Retry::Done
-                } else {
-                    Retry::After(self.failed)
-                }
-            }
-            // Nobody knows whether a lost call rang or was spoken to: a second one could be a double dial.
-            Disposition::Lost
-            | Disposition::Completed
-            | Disposition::Transferred
-            | Disposition::HungUp
-            | Disposition::NoInput
-            | Disposition::MessageLeft
-            | Disposition::Fax
-            | Disposition::NotInService
-            | Disposition::Rejected
-            | Disposition::Unreachable => Retry::Done,
-        }
+        self.after_ms.get(&disposition).map_or(Retry::Done, |ms| Retry::After(Duration::from_millis(*ms)))
     }
 }
 
