@@ -176,6 +176,7 @@ impl Metrics {
             | Event::PromptStarted { .. }
             | Event::PromptEnded { .. }
             | Event::Listening { .. }
+            | Event::Resumed { .. }
             | Event::NoInput { .. }
             | Event::NoMatch { .. }
             | Event::Dtmf { .. }

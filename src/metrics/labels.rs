@@ -37,6 +37,7 @@ impl LivePhase {
             | Event::Step { .. }
             | Event::PromptEnded { .. }
             | Event::BargeIn { .. }
+            | Event::Resumed { .. }
             | Event::BreakConfirmed { .. }
             | Event::Turn { .. }
             | Event::NoInput { .. }
@@ -80,6 +81,7 @@ pub(super) fn event_name(event: &Event) -> &'static str {
         Event::PromptStarted { .. } => "prompt_started",
         Event::PromptEnded { .. } => "prompt_ended",
         Event::BargeIn { .. } => "barge_in",
+        Event::Resumed { .. } => "resumed",
         Event::BreakConfirmed { .. } => "break_confirmed",
         Event::Listening { .. } => "listening",
         Event::Turn { .. } => "turn",

@@ -10,9 +10,11 @@
 //! the answer to bad input. The same inputs at the same instants give the same commands.
 
 pub mod amd;
+pub mod background;
 pub mod barge_in;
 pub mod call;
 pub mod campaign;
+pub mod echo;
 pub mod frame;
 pub mod hypothesis;
 pub mod music;

@@ -10,6 +10,7 @@ use crate::{
     call::{Heard, Purpose, Transcribe, Transcript, UtteranceId},
     frame::FRAME,
     hypothesis::Hypothesis,
+    text::{PhrasePack, tokens},
 };
 
 /// When to look and when to stop.
@@ -19,8 +20,11 @@ pub struct TurnConfig {
     pub pre_roll: Duration,
     /// Silence after which the final transcript is asked for.
     pub settle: Duration,
-    /// Silence after which the turn is over.
+    /// Silence after which the turn is over, as far as nothing is known of what was said; where it is plainly
+    /// complete, and where it plainly goes on.
     pub endpoint: Duration,
+    pub endpoint_short: Duration,
+    pub endpoint_long: Duration,
     /// How long past `endpoint` a final transcript is waited for.
     pub transcript_wait: Duration,
     /// Voiced time of the first partial, and between partials.
@@ -41,6 +45,8 @@ impl Default for TurnConfig {
             pre_roll: Duration::from_millis(240),
             settle: Duration::from_millis(300),
             endpoint: Duration::from_millis(700),
+            endpoint_short: Duration::from_millis(500),
+            endpoint_long: Duration::from_millis(1500),
             transcript_wait: Duration::from_millis(1500),
             first_look: Duration::from_millis(500),
             look_every: Duration::from_millis(500),
@@ -50,6 +56,16 @@ impl Default for TurnConfig {
             hard_cut: Duration::from_secs(12),
         }
     }
+}
+
+/// How long a silence ends the turn, by what was said so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pause {
+    /// It is an answer: nothing more has to come.
+    Short,
+    Usual,
+    /// It stops in mid-sentence.
+    Long,
 }
 
 /// What a turn wants done.
@@ -83,6 +99,7 @@ pub enum Reply {
 pub struct Turn {
     config: TurnConfig,
     segment: Segment,
+    pause: Pause,
     started: Duration,
     last_voiced: Duration,
     voiced: Duration,
@@ -128,6 +145,7 @@ impl Turn {
         Self {
             config,
             segment,
+            pause: Pause::Usual,
             started: at,
             last_voiced: media,
             voiced,
@@ -178,6 +196,11 @@ impl Turn {
         self.segment.from
     }
 
+    /// What was heard so far says how long a silence ends the turn.
+    pub fn pause(&mut self, pause: Pause) {
+        self.pause = pause;
+    }
+
     /// Takes other cadence and endpointing from now on (the bot fell silent, or began to speak).
     pub fn configure(&mut self, config: TurnConfig) {
         self.config = config;
@@ -193,7 +216,7 @@ impl Turn {
         if !self.audible() {
             return (silence >= self.config.endpoint).then(|| self.over(Reply::Noise));
         }
-        if silence >= self.config.endpoint
+        if silence >= self.endpoint()
             && let Some(step) = self.ending(silence)
         {
             return Some(step);
@@ -263,13 +286,21 @@ impl Turn {
         self.peak_dbfs = self.peak_dbfs.max(dbfs);
     }
 
+    fn endpoint(&self) -> Duration {
+        match self.pause {
+            Pause::Short => self.config.endpoint_short,
+            Pause::Usual => self.config.endpoint,
+            Pause::Long => self.config.endpoint_long,
+        }
+    }
+
     fn audible(&self) -> bool {
         self.voiced >= self.config.min_voiced && self.peak_dbfs > self.config.min_peak_dbfs
     }
 
     /// The silence is long enough: over, if the final transcript is there or has been waited for too long.
     fn ending(&self, silence: Duration) -> Option<TurnStep> {
-        let waited = silence >= self.config.endpoint + self.config.transcript_wait;
+        let waited = silence >= self.endpoint() + self.config.transcript_wait;
         if self.cut.is_some() && !waited {
             return None;
         }
@@ -351,6 +382,58 @@ impl Segment {
         }
     }
 }
+
+/// Whether a text stops where no sentence does: in a hesitation, or on a word that something must follow.
+#[must_use]
+pub fn looks_unfinished(text: &str, pack: &PhrasePack) -> bool {
+    let words = tokens(text);
+    let Some(last) = words.last() else { return false };
+    if text.trim_end().ends_with("...") || pack.is_hesitation(last) {
+        return true;
+    }
+    let hanging = HANGING.iter().find(|(language, _)| *language == pack.language());
+    // A question mark is Whisper's word that the sentence is whole.
+    !text.trim_end().ends_with('?') && hanging.is_some_and(|(_, hanging)| hanging.contains(&last.as_str()))
+}
+
+/// Conjunctions, articles, prepositions and the like, folded: nobody ends an answer with them.
+const HANGING: [(&str, &[&str]); 5] = [
+    (
+        "en",
+        &[
+            "and", "or", "but", "because", "if", "the", "a", "an", "my", "your", "to", "of", "with", "at",
+            "from", "for", "i", "im", "is",
+        ],
+    ),
+    (
+        "fr",
+        &[
+            "et", "ou", "mais", "parce", "que", "si", "le", "la", "les", "un", "une", "des", "mon", "ma",
+            "mes", "de", "du", "avec", "pour", "je", "est", "a", "au",
+        ],
+    ),
+    (
+        "de",
+        &[
+            "und", "oder", "aber", "weil", "dass", "wenn", "der", "die", "das", "ein", "eine", "mein",
+            "meine", "mit", "von", "zu", "fur", "ich", "ist", "am",
+        ],
+    ),
+    (
+        "es",
+        &[
+            "y", "o", "pero", "porque", "que", "si", "el", "la", "los", "las", "un", "una", "mi", "de",
+            "del", "con", "para", "yo", "es", "a",
+        ],
+    ),
+    (
+        "it",
+        &[
+            "e", "o", "ma", "perche", "che", "se", "il", "lo", "la", "i", "gli", "un", "una", "mio", "mia",
+            "di", "del", "con", "per", "io", "a",
+        ],
+    ),
+];
 
 fn join(parts: &[String]) -> String {
     let parts: Vec<&str> = parts.iter().map(|p| p.trim()).filter(|p| !p.is_empty()).collect();

@@ -1,11 +1,12 @@
 //! What goes into a [`Call`](super::Call), what comes out, and what is recorded: one page.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
     amd::{Cause, Evidence, Verdict},
+    echo::PromptAudio,
     frame::Frame,
     scenario::Prompt,
     tones::Tone,
@@ -73,6 +74,11 @@ pub enum Input<'a> {
     StreamUp,
     /// The audio stream ended while the call goes on.
     StreamDown(StreamEnd),
+    /// The sound of a prompt that plays or will, so that its echo can be told from a person. A call does without.
+    PromptAudio {
+        id: PlayId,
+        audio: Arc<PromptAudio>,
+    },
     PlaybackStarted(PlayId),
     /// `heard`: how much of the prompt was played, counted from its file's start, where the switch said so.
     PlaybackDone {
@@ -371,6 +377,11 @@ pub enum Event {
         cause: BargeInCause,
         at_ms: u64,
         after_speech_start_ms: Option<u64>,
+    },
+    /// No words followed an interruption: the prompt goes on where it was broken.
+    Resumed {
+        id: PlayId,
+        from_ms: u64,
     },
     /// `took_ms`: wall time from the request to the switch's confirmation.
     BreakConfirmed {

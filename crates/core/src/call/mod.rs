@@ -4,6 +4,7 @@ mod amd_phase;
 mod disposition;
 mod io;
 mod listening;
+mod near;
 mod phase;
 mod speaking;
 #[cfg(test)]
@@ -18,12 +19,11 @@ use std::{
 pub use disposition::Ending;
 pub use io::*;
 pub use phase::PhaseName;
-use phase::{Ear, Ears, MessageWait, Phase};
+use phase::{Attention, Ear, Ears, MessageWait, Phase};
 pub use timer::{Timer, Timers};
 
 use crate::{
     amd::{Amd, AmdConfig},
-    barge_in::BargeInConfig,
     frame::{Frame, SampleRate},
     scenario::{Action, ScenarioRun},
     text::PhrasePack,
@@ -58,7 +58,6 @@ pub struct CallConfig {
     /// Endpointing while the bot listens, and the cadence of looks while it speaks.
     pub listening: TurnConfig,
     pub speaking: TurnConfig,
-    pub barge_in: BargeInConfig,
     /// So much silence after a machine's greeting counts as its end where no beep is heard.
     pub message_silence: Duration,
     pub pack: &'static PhrasePack,
@@ -81,7 +80,6 @@ impl CallConfig {
                 look_every: looks,
                 ..TurnConfig::default()
             },
-            barge_in: BargeInConfig::responsive(),
             message_silence: Duration::from_millis(2500),
             pack,
         }
@@ -145,6 +143,7 @@ impl Call {
             Input::AudioLost(frames) => self.audio_lost(now, frames),
             Input::StreamUp => self.emit(Event::StreamUp),
             Input::StreamDown(end) => self.stream_down(now, end),
+            Input::PromptAudio { id, audio } => self.prompt_audio(id, audio),
             Input::PlaybackStarted(id) => self.playback_started(now, id),
             Input::PlaybackDone { id, end, heard } => self.playback_done(now, id, end, heard),
             Input::Transcript(transcript) => self.transcript(now, &transcript),
@@ -249,7 +248,17 @@ impl Call {
     }
 
     fn hear(&mut self, now: Instant, frame: &Frame) {
-        let ear = self.ears.frame(frame);
+        let attention = match &self.phase {
+            Phase::Speaking(_) => Attention::Interruption,
+            Phase::Listening(_) => Attention::Answer,
+            Phase::Ringing { .. }
+            | Phase::Amd { .. }
+            | Phase::AwaitingMessage(_)
+            | Phase::Transferring
+            | Phase::HangingUp { .. }
+            | Phase::Ended => Attention::Anyone,
+        };
+        let ear = self.ears.frame(frame, attention);
         self.emit_all(&ear);
         if self.amd_frame(now, &ear) {
             return;

@@ -1,19 +1,23 @@
 //! The phases of a call, each with only what it needs, and the ears that all of them share.
 
-use std::{collections::VecDeque, time::Duration};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
 use super::{HangupReason, PlayId, UtteranceId};
 use crate::{
-    barge_in::BargeIn,
+    barge_in::{BargeIn, BargeInConfig},
+    echo::{Echo, PromptAudio},
     frame::{FRAME, Frame, SampleRate},
     music::MusicDetector,
-    scenario::ListenSpec,
+    scenario::{ListenSpec, Prompt},
     tones::{ToneDetector, ToneEvent},
     turn::{Turn, TurnConfig, TurnEnd},
     vad::{Edge, Vad, VadConfig},
 };
+
+pub(super) use super::near::Attention;
+use super::near::Near;
 
 #[derive(Debug)]
 pub(super) enum Phase {
@@ -83,7 +87,10 @@ impl Phase {
 #[derive(Debug)]
 pub(super) struct Speaking {
     pub(super) id: PlayId,
-    pub(super) file: String,
+    pub(super) prompt: Prompt,
+    /// Where in its file it began.
+    pub(super) from: Duration,
+    pub(super) audio: Option<Arc<PromptAudio>>,
     /// Until it is done, or told to stop.
     pub(super) playing: bool,
     /// Media time at which the switch said it began.
@@ -94,12 +101,38 @@ pub(super) struct Speaking {
     pub(super) aside: Option<TurnEnd>,
 }
 
+impl Speaking {
+    /// For how long it has been heard by `media`.
+    pub(super) fn played(&self, media: Duration) -> Duration {
+        self.began.map_or(Duration::ZERO, |began| media.saturating_sub(began))
+    }
+
+    /// How far into its file it is.
+    pub(super) fn position(&self, media: Duration) -> Duration {
+        self.from + self.played(media)
+    }
+}
+
 /// The bot is silent and waits for the person.
 #[derive(Debug)]
 pub(super) struct Listening {
     pub(super) spec: ListenSpec,
     /// Since when nobody has said anything that counts.
     pub(super) since: Duration,
+    /// The interruption that led here, until it is plain that it was one.
+    pub(super) broken: Option<Broken>,
+}
+
+/// A prompt that was interrupted.
+#[derive(Debug)]
+pub(super) struct Broken {
+    pub(super) id: PlayId,
+    pub(super) prompt: Prompt,
+    pub(super) policy: BargeInConfig,
+    /// Media time of the break.
+    pub(super) at: Duration,
+    /// How far into its file it had come.
+    pub(super) position: Duration,
 }
 
 #[derive(Debug)]
@@ -122,6 +155,10 @@ pub(super) struct Ear {
     pub(super) dbfs: f32,
     pub(super) speech_started: Option<Duration>,
     pub(super) speech_ended: Option<(Duration, Duration)>,
+    /// The voice is the person's: no echo of ours, and above what is in the background.
+    pub(super) person: bool,
+    /// The person began to speak, there.
+    pub(super) person_started: Option<Duration>,
     /// A tone was recognised.
     pub(super) tone: Option<ToneEvent>,
     /// A beep ended.
@@ -135,6 +172,8 @@ pub(super) struct Ears {
     /// Media time since the answer, at the end of the last frame.
     pub(super) media: Duration,
     pub(super) turn: Option<Turn>,
+    pub(super) echo: Echo,
+    near: Near,
     vad: Vad,
     tones: ToneDetector,
     music: MusicDetector,
@@ -146,6 +185,8 @@ impl Ears {
         Self {
             media: Duration::ZERO,
             turn: None,
+            echo: Echo::default(),
+            near: Near::default(),
             vad: Vad::new(rate, VadConfig::default()),
             tones: ToneDetector::new(rate),
             music: MusicDetector::new(rate),
@@ -153,16 +194,20 @@ impl Ears {
         }
     }
 
-    pub(super) fn frame(&mut self, frame: &Frame) -> Ear {
+    pub(super) fn frame(&mut self, frame: &Frame, attention: Attention) -> Ear {
         self.media += FRAME;
         let heard = self.vad.push(frame);
         let (started, ended) = edges(heard.edge);
         let tone = self.tones.push(frame);
+        let echo = self.echo.explains(self.media, frame);
+        let (person, person_started) = self.near.push(self.media, &heard, echo, attention);
         Ear {
             voiced: heard.voiced && heard.speech,
             dbfs: heard.dbfs,
             speech_started: started,
             speech_ended: ended,
+            person,
+            person_started,
             tone: tone.filter(|tone| !tone.ended),
             beep_ended: tone.filter(|tone| tone.ended),
             music: self.music.push(frame, heard.voiced),
@@ -186,6 +231,11 @@ impl Ears {
     pub(super) fn begin_turn(&mut self, at: Duration, config: TurnConfig) {
         self.turn = Some(Turn::new(config, at, self.media, self.next_utterance));
         self.next_utterance += 1;
+    }
+
+    /// What was taken for the person was, or was not.
+    pub(super) fn was_person(&mut self, person: bool) {
+        self.near.settle(person);
     }
 
     /// Stops following; ids go on where the turn left off.

@@ -1,15 +1,19 @@
 //! The bot speaks, and may be interrupted.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use super::{
     BREAK_CONFIRM, BargeInCause, Call, Command, Digit, Event, HangupReason, Heard, PLAYBACK_LONGEST,
-    PLAYBACK_START, PlayId, PlaybackEnd, Transcript, millis,
-    phase::{Ear, Phase, Speaking},
+    PLAYBACK_START, PlayId, PlaybackEnd, Purpose, Transcript, millis,
+    phase::{Broken, Ear, Listening, Phase, Speaking},
     timer::Timer,
 };
 use crate::{
-    barge_in::BargeIn,
+    barge_in::{BargeIn, BargeInConfig, Look, without_prompt},
+    echo::PromptAudio,
     scenario::{Action, Prompt},
     turn::{Reply, TurnEnd, TurnStep},
 };
@@ -18,20 +22,49 @@ use crate::{
 const ASIDE_COUNTS: Duration = Duration::from_millis(1500);
 
 impl Call {
-    pub(super) fn play(&mut self, now: Instant, prompt: Prompt, barge_in: bool) {
+    pub(super) fn play(&mut self, now: Instant, prompt: Prompt, barge_in: Option<BargeInConfig>) {
+        self.play_from(now, prompt, barge_in, Duration::ZERO);
+    }
+
+    pub(super) fn play_from(
+        &mut self,
+        now: Instant,
+        prompt: Prompt,
+        barge_in: Option<BargeInConfig>,
+        from: Duration,
+    ) {
         let id = PlayId(self.next_play);
         self.next_play += 1;
         self.stop_playing(now, None);
         // A break asked for again now would hit this prompt.
         self.timers.clear(Timer::BreakConfirm);
-        let policy = barge_in.then(|| BargeIn::new(self.config.barge_in));
-        let file = prompt.file.clone();
-        self.commands.push_back(Command::Play { id, prompt, from: Duration::ZERO });
+        let policy = barge_in.map(BargeIn::new);
+        self.commands.push_back(Command::Play { id, prompt: prompt.clone(), from });
         self.timers.set(Timer::PlaybackOverdue, now, PLAYBACK_START);
         if let Some(turn) = &mut self.ears.turn {
             turn.configure(self.config.speaking);
         }
-        self.phase = Phase::Speaking(Speaking { id, file, playing: true, began: None, policy, aside: None });
+        self.phase = Phase::Speaking(Speaking {
+            id,
+            prompt,
+            from,
+            audio: None,
+            playing: true,
+            began: None,
+            policy,
+            aside: None,
+        });
+    }
+
+    pub(super) fn prompt_audio(&mut self, id: PlayId, audio: Arc<PromptAudio>) {
+        let Phase::Speaking(speaking) = &mut self.phase else { return };
+        if speaking.id != id || speaking.audio.is_some() {
+            return;
+        }
+        speaking.audio = Some(Arc::clone(&audio));
+        if let Some(began) = speaking.began {
+            self.ears.echo.play(audio, began, speaking.from);
+        }
     }
 
     pub(super) fn playback_started(&mut self, now: Instant, id: PlayId) {
@@ -41,7 +74,10 @@ impl Call {
             return;
         }
         speaking.began = Some(media);
-        let file = speaking.file.clone();
+        let file = speaking.prompt.file.clone();
+        if let Some(audio) = speaking.audio.clone() {
+            self.ears.echo.play(audio, media, speaking.from);
+        }
         self.timers.set(Timer::PlaybackOverdue, now, PLAYBACK_LONGEST);
         self.emit(Event::PromptStarted { id, file });
     }
@@ -58,6 +94,12 @@ impl Call {
             self.timers.clear(Timer::BreakConfirm);
             let took_ms = millis(now.saturating_duration_since(asked));
             self.emit(Event::BreakConfirmed { id, took_ms });
+        }
+        if let (Phase::Listening(Listening { broken: Some(broken), .. }), Some(heard)) =
+            (&mut self.phase, heard)
+            && broken.id == id
+        {
+            broken.position = heard;
         }
         let Phase::Speaking(speaking) = &mut self.phase else { return };
         if speaking.id != id || !speaking.playing {
@@ -97,7 +139,7 @@ impl Call {
     }
 
     pub(super) fn speaking_frame(&mut self, now: Instant, ear: &Ear) {
-        if let (Some(at), None) = (ear.speech_started, &self.ears.turn) {
+        if let (Some(at), None) = (ear.person_started, &self.ears.turn) {
             self.ears.begin_turn(at, self.config.speaking);
             if let Phase::Speaking(Speaking { policy: Some(policy), .. }) = &mut self.phase {
                 policy.reset();
@@ -105,7 +147,7 @@ impl Call {
         }
         let media = self.ears.media;
         let Some(turn) = &mut self.ears.turn else { return };
-        let step = turn.frame(media, ear.voiced, ear.dbfs);
+        let step = turn.frame(media, ear.person, ear.dbfs);
         let voiced = turn.voiced();
         match step {
             Some(TurnStep::Transcribe(request)) => self.commands.push_back(Command::Transcribe(request)),
@@ -117,7 +159,7 @@ impl Call {
             None => {}
         }
         let Phase::Speaking(Speaking { policy: Some(policy), .. }) = &self.phase else { return };
-        if ear.voiced
+        if ear.person
             && let Some(cause) = policy.speech_alone(voiced)
         {
             self.barge_in(now, cause);
@@ -125,6 +167,7 @@ impl Call {
     }
 
     fn keep_aside(&mut self, end: TurnEnd) {
+        self.ears.was_person(matches!(end.reply, Reply::Said(_)));
         if let Phase::Speaking(speaking) = &mut self.phase
             && matches!(end.reply, Reply::Said(_))
         {
@@ -137,11 +180,17 @@ impl Call {
         if !turn.transcript(transcript) {
             return;
         }
-        let pack = self.config.pack;
-        let Phase::Speaking(Speaking { policy: Some(policy), .. }) = &mut self.phase else { return };
+        let (pack, media) = (self.config.pack, self.ears.media);
+        let Phase::Speaking(speaking) = &mut self.phase else { return };
+        let position = speaking.position(media);
+        let length = speaking.audio.as_ref().map(|audio| audio.duration());
+        let Speaking { policy: Some(policy), prompt, .. } = speaking else { return };
+        let look = if transcript.purpose == Purpose::EndOfTurn { Look::Over } else { Look::Speaking };
         let cause = match &transcript.outcome {
-            Heard::Text(text) => policy.heard(text, pack),
-            Heard::Nothing(_) => policy.heard("", pack),
+            Heard::Text(text) => {
+                policy.heard(&without_prompt(text, &prompt.text, position, length), look, pack)
+            }
+            Heard::Nothing(_) => policy.heard("", look, pack),
             Heard::Failed(_) => None,
         };
         if let Some(cause) = cause {
@@ -151,14 +200,25 @@ impl Call {
 
     fn barge_in(&mut self, now: Instant, cause: BargeInCause) {
         let media = self.ears.media;
-        let Phase::Speaking(Speaking { began, policy: Some(policy), .. }) = &self.phase else { return };
-        let played = began.map_or(Duration::ZERO, |began| media.saturating_sub(began));
-        if !policy.past_guard(played) {
+        let Phase::Speaking(speaking) = &self.phase else { return };
+        let Some(policy) = &speaking.policy else { return };
+        if !policy.past_guard(speaking.played(media)) {
             return;
         }
+        let broken = Broken {
+            id: speaking.id,
+            prompt: speaking.prompt.clone(),
+            policy: policy.config(),
+            at: media,
+            position: speaking.position(media),
+        };
+        self.ears.was_person(true);
         self.stop_playing(now, Some(cause));
         let action = self.script.interrupted();
         self.act(now, action);
+        if let Phase::Listening(listening) = &mut self.phase {
+            listening.broken = Some(broken);
+        }
     }
 
     /// Stops the prompt being played, if one is.
@@ -170,6 +230,7 @@ impl Call {
         self.breaking = Some((id, now));
         self.timers.set(Timer::BreakConfirm, now, BREAK_CONFIRM);
         self.commands.push_back(Command::StopPlayback(id));
+        self.ears.echo.stop(self.ears.media);
         if let Some(cause) = cause {
             let media = self.ears.media;
             let started = self.ears.turn.as_ref().map(|turn| media.saturating_sub(turn.started()));

@@ -25,6 +25,7 @@ pub use self::{
 };
 use crate::{
     amd::Verdict,
+    barge_in::BargeInConfig,
     call::{Digit, Disposition},
     text::PhraseSet,
     yaml::{Finding, Place},
@@ -72,8 +73,8 @@ pub struct Step {
     pub place: Place,
     /// Played one after the other.
     pub prompts: Vec<PromptTemplate>,
-    /// Whether the person may interrupt.
-    pub barge_in: bool,
+    /// How easily the person may interrupt; `None`: not at all.
+    pub barge_in: Option<BargeInConfig>,
     pub next: Next,
 }
 

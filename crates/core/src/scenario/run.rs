@@ -9,6 +9,7 @@ use std::{
 use super::{End, Listen, MachineAction, Next, Prompt, PromptTemplate, Retry, Scenario, Step, StepId};
 use crate::{
     amd::Verdict,
+    barge_in::BargeInConfig,
     call::{Digit, Disposition, HangupReason},
     text::{PhrasePack, fold, tokens},
 };
@@ -20,7 +21,8 @@ pub enum Action {
     /// Play, then say [`ScenarioRun::prompt_done`]. `then_listen`: this is the last prompt before listening.
     Play {
         prompt: Prompt,
-        barge_in: bool,
+        /// How easily it may be interrupted; `None`: not at all.
+        barge_in: Option<BargeInConfig>,
         then_listen: bool,
     },
     /// Wait for the person's next turn or key, or report no input.
@@ -75,6 +77,10 @@ pub struct ScenarioRun {
     step: StepId,
     /// What is still to be played before the step goes on.
     queue: VecDeque<Prompt>,
+    /// What an interruption cut off, in case it was none.
+    cut_off: Option<VecDeque<Prompt>>,
+    /// A step is taken up again once.
+    resumed: bool,
     visits: Vec<u32>,
     no_inputs: u32,
     no_matches: u32,
@@ -105,6 +111,8 @@ impl ScenarioRun {
             at: At::NotStarted,
             step,
             queue: VecDeque::new(),
+            cut_off: None,
+            resumed: false,
             visits,
             no_inputs: 0,
             no_matches: 0,
@@ -175,9 +183,29 @@ impl ScenarioRun {
 
     /// The person interrupts: the rest of the step's prompts is dropped and the call listens.
     pub fn interrupted(&mut self) -> Action {
+        self.cut_off = (!self.resumed).then(|| std::mem::take(&mut self.queue));
         self.queue.clear();
         self.at = At::Listening;
         Action::Listen(self.listen_spec())
+    }
+
+    /// Nobody said anything after all: the interrupted prompt goes on where it was cut off, once a step. `false`: the
+    /// call listens as it does.
+    pub fn resume(&mut self) -> bool {
+        let Some(queue) = self.cut_off.take().filter(|_| self.at == At::Listening) else { return false };
+        self.queue = queue;
+        self.resumed = true;
+        self.at = At::Playing;
+        true
+    }
+
+    /// Whether the words mean one of the branches here (`any` is none).
+    #[must_use]
+    pub fn understands(&self, text: &str) -> bool {
+        let listen = self.listening_step().and_then(|id| self.listen_of(id));
+        listen
+            .and_then(|listen| understand(listen, text, &self.scenario.language))
+            .is_some_and(|(intent, _)| intent != "any")
     }
 
     /// How to listen at this step, also while its prompt plays.
@@ -243,6 +271,7 @@ impl ScenarioRun {
         self.step = id;
         self.no_inputs = 0;
         self.no_matches = 0;
+        (self.cut_off, self.resumed) = (None, false);
         self.visits[id.0] += 1;
         if self.visits[id.0] > self.scenario.max_visits {
             return self.give_up("too_many_turns");
@@ -261,7 +290,8 @@ impl ScenarioRun {
         let Some(prompt) = self.queue.pop_front() else { return self.follow() };
         self.at = At::Playing;
         let then_listen = self.queue.is_empty() && matches!(self.current().next, Next::Listen(_));
-        Action::Play { prompt, barge_in: self.current().barge_in && !self.leaving_message, then_listen }
+        let barge_in = self.current().barge_in.filter(|_| !self.leaving_message);
+        Action::Play { prompt, barge_in, then_listen }
     }
 
     /// What comes after the step's prompts. Bounded: a circle of steps ends at `max_visits`.

@@ -6,6 +6,7 @@ use super::{
     Branch, End, Listen, ListenSpec, Next, PromptTemplate, Retry, Step, StepId, Template, parse::Reader,
 };
 use crate::{
+    barge_in::{BargeInConfig, Profile},
     call::{Digit, Disposition},
     text::PhraseSet,
     yaml::{At, Fields, Key, Kind, Severity, suggestion},
@@ -37,9 +38,43 @@ impl Reader<'_> {
             }
         });
         let goes_on = matches!(next, Some(Next::Listen(_) | Next::Goto(_)));
-        let barge_in = fields.get("barge_in").and_then(|at| at.boolean(self.findings)).unwrap_or(goes_on);
+        let usual = goes_on.then(|| Profile::default().config());
+        let barge_in = fields.get("barge_in").and_then(|at| self.barge_in(&at)).unwrap_or(usual);
         let next = next.unwrap_or(Next::HangUp(End { outcome: key.name.clone(), disposition: None }));
         Step { name: key.name.clone(), place: key.place, prompts, barge_in, next }
+    }
+
+    /// `true`, `false`, a profile's name, or `{profile: .., guard: .., words: ..}`.
+    fn barge_in(&self, at: &At<'_>) -> Option<Option<BargeInConfig>> {
+        if !matches!(at.node.kind, Kind::Map(_)) {
+            let word = at.text(self.findings)?;
+            return match word.as_str() {
+                "true" => Some(Some(Profile::default().config())),
+                "false" => Some(None),
+                _ => Some(Some(self.profile(at)?.config())),
+            };
+        }
+        let fields = at.fields(&["profile", "guard", "words"], self.findings);
+        let profile = fields.get("profile").map_or(Some(Profile::default()), |at| self.profile(&at))?;
+        let mut config = profile.config();
+        if let Some(guard) = fields.get("guard").and_then(|at| at.duration(self.findings)) {
+            config.guard = guard;
+        }
+        if let Some(words) = fields.get("words").and_then(|at| at.whole(self.findings, 20)) {
+            config.words = words.max(1);
+        }
+        Some(Some(config))
+    }
+
+    fn profile(&self, at: &At<'_>) -> Option<Profile> {
+        let name = at.text(self.findings)?;
+        let found = Profile::ALL.iter().find(|(known, _)| *known == name).map(|(_, profile)| *profile);
+        if found.is_none() {
+            let known = Profile::ALL.iter().map(|(known, _)| *known).chain(["true", "false"]);
+            let known = suggestion(&name, known);
+            self.findings.error(at, format!("`{name}` is no way to be interrupted{known}"));
+        }
+        found
     }
 
     fn one_way(&self, key: &Key, at: &At<'_>, fields: &Fields<'_>, ways: usize) {

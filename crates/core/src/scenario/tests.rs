@@ -24,7 +24,7 @@ fn say(action: &Action) -> String {
     match action {
         Action::Play { prompt, barge_in, then_listen } => {
             let file = prompt.file.rsplit('/').next().unwrap().trim_end_matches(".wav");
-            let how = [(*barge_in, " barge-in"), (*then_listen, " then-listen")];
+            let how = [(barge_in.is_some(), " barge-in"), (*then_listen, " then-listen")];
             let how: String = how.into_iter().filter(|(on, _)| *on).map(|(_, word)| word).collect();
             format!("play {file}{how}")
         }
@@ -333,7 +333,10 @@ fn mistakes_name_line_column_key_and_remedy() {
         ),
         ("  a: {goto: a}", "t:4:3: steps.a: comes back to itself without ever listening or hanging up"),
         ("  a: {hang_up: }\n  b: {hang_up: }", "t:5:3: steps.b: nothing leads to this step"),
-        ("  a: {barge_in: maybe, hang_up: }", "t:4:17: steps.a.barge_in: `maybe` must be true or false"),
+        (
+            "  a: {barge_in: maybe, hang_up: }",
+            "t:4:17: steps.a.barge_in: `maybe` is no way to be interrupted; known are responsive, patient, reference, true, false",
+        ),
         ("  a: {play: {file: x.wav}, hang_up: }", "t:4:13: steps.a.play: `text` is missing"),
         (
             "  a: {play: {file: x.wav, text: ''}, hang_up: }",

@@ -190,7 +190,10 @@ impl Sim {
 /// A command as the scripts write it; `None` for events that only repeat an input.
 fn line(command: &Command) -> Option<String> {
     Some(match command {
-        Command::Play { id, prompt, .. } => format!("play {} {}", id.0, prompt.file),
+        Command::Play { id, prompt, from } if from.is_zero() => format!("play {} {}", id.0, prompt.file),
+        Command::Play { id, prompt, from } => {
+            format!("play {} {} from {}", id.0, prompt.file, from.as_millis())
+        }
         Command::StopPlayback(id) => format!("stop {}", id.0),
         Command::Transcribe(t) => {
             format!("transcribe {} {}..{}", word(&t.purpose), t.from.as_millis(), t.to.as_millis())
@@ -230,6 +233,7 @@ fn event_line(event: &Event) -> Option<String> {
             let after = after_speech_start_ms.map(|ms| format!(", {ms} after it began")).unwrap_or_default();
             format!("* barge-in by {}{after}", word(cause))
         }
+        Event::Resumed { .. } => return None,
         Event::BreakConfirmed { took_ms, .. } => format!("* break confirmed in {took_ms}"),
         Event::Turn { text, intent, endpoint_ms, .. } => {
             format!("* turn {text:?} = {} after {endpoint_ms}", intent.as_deref().unwrap_or("?"))
