@@ -22,7 +22,7 @@ use crate::{
     http::{self, HttpState, Readiness},
     media::{self, MediaOptions, MediaRegistry, MediaStats},
     metrics::Metrics,
-    session::{RecordingPlan, Shells},
+    session::{PromptSounds, RecordingPlan, Shells},
     store::{Store, now_ms, record_dir},
     switch::esl::{Esl, EslOptions, Running},
 };
@@ -152,6 +152,7 @@ impl Service {
                 .context("media.sample_rate: must be 8000 or 16000")?,
             // The switch has another working directory than we.
             prompts_dir: std::path::absolute(&prompts).unwrap_or(prompts),
+            prompt_sounds: PromptSounds::new(&config.prompts.dir),
             recording: recording_plan(&config),
         };
         let places = Places::new(config.clone(), shells);

@@ -2,6 +2,7 @@
 
 pub(crate) mod history;
 mod journal;
+mod prompts;
 mod recording;
 #[cfg(test)]
 mod tests;
@@ -10,9 +11,10 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use sidetone_core::{
     call::{
-        Call, CallConfig, CallId, Command, Event, HangupCause, HangupReason, Heard, Input, Purpose,
+        Call, CallConfig, CallId, Command, Event, HangupCause, HangupReason, Heard, Input, PlayId, Purpose,
         StreamEnd, Transcribe, Transcript,
     },
+    echo::PromptAudio,
     frame::{Frame, SampleRate},
     scenario::ScenarioRun,
 };
@@ -30,6 +32,7 @@ use crate::{
 };
 use history::History;
 use journal::Journal;
+pub use prompts::PromptSounds;
 use recording::Recording;
 pub use recording::RecordingPlan;
 
@@ -41,6 +44,8 @@ const FAR: Duration = Duration::from_secs(3600);
 const BURST: usize = 50;
 /// Transcripts on their way to one call. Jobs of a call are few; a full channel makes the engine drop the result.
 const TRANSCRIPTS: usize = 16;
+/// Prompts' sounds on their way; a full channel drops one, and that prompt's echo is not known.
+const SOUNDS: usize = 4;
 /// Commands kept while the switch is away; further ones are dropped, and the call ends as `switch_lost` anyway.
 const UNSENT: usize = 8;
 
@@ -58,6 +63,8 @@ pub struct Shells {
     pub rate: SampleRate,
     /// The prompts folder as the switch sees it.
     pub prompts_dir: PathBuf,
+    /// The same prompts as we see them, for their echo.
+    pub prompt_sounds: PromptSounds,
     pub recording: RecordingPlan,
 }
 
@@ -86,8 +93,9 @@ pub async fn run(shells: Shells, order: Order) -> FinishedCall {
     let (token, media) = shells.media.expect(&order.call);
     let url = stream_url(&shells.public_url, &order.call, &token, shells.rate);
     let (transcripts, arrived) = mpsc::channel(TRANSCRIPTS);
+    let (sounds, sounds_arrived) = mpsc::channel(SOUNDS);
     let link = shells.switch.link();
-    let streams = Streams { events, media, arrived, end: order.end, link };
+    let streams = Streams { events, media, arrived, sounds: sounds_arrived, end: order.end, link };
     let mut session = Session {
         journal: Journal::new(&order.call, shells.store.clone(), shells.metrics.call()),
         history: History::new(shells.rate, shells.asr.is_some()),
@@ -97,6 +105,7 @@ pub async fn run(shells: Shells, order: Order) -> FinishedCall {
         shells,
         language: order.language,
         transcripts,
+        sounds,
         unsent: Vec::new(),
         answered: false,
     };
@@ -110,6 +119,7 @@ struct Streams {
     events: mpsc::Receiver<SwitchEvent>,
     media: MediaReceiver,
     arrived: mpsc::Receiver<JobDone>,
+    sounds: mpsc::Receiver<(PlayId, Arc<PromptAudio>)>,
     end: watch::Receiver<Option<HangupReason>>,
     link: watch::Receiver<Link>,
 }
@@ -123,6 +133,7 @@ struct Session {
     history: History,
     recording: Recording,
     transcripts: mpsc::Sender<JobDone>,
+    sounds: mpsc::Sender<(PlayId, Arc<PromptAudio>)>,
     unsent: Vec<SwitchCommand>,
     answered: bool,
 }
@@ -162,6 +173,7 @@ impl Session {
                     None => self.input(Input::SwitchLost),
                 },
                 Some(done) = streams.arrived.recv() => self.transcript(done),
+                Some((id, audio)) = streams.sounds.recv() => self.input(Input::PromptAudio { id, audio }),
                 Some(event) = streams.media.recv() => self.media(event, &mut streams.media),
                 Ok(()) = streams.end.changed() => {
                     let reason = *streams.end.borrow_and_update();
@@ -278,6 +290,7 @@ impl Session {
         while let Some(command) = self.call.poll_command() {
             match command {
                 Command::Play { id, prompt, from } => {
+                    self.shells.prompt_sounds.send(id, &prompt.file, self.sounds.clone());
                     let file = self.shells.prompts_dir.join(prompt.file);
                     self.send(SwitchCommand::Play { id, file, from });
                 }

@@ -89,6 +89,7 @@ impl Rig {
             public_url: "ws://127.0.0.1:1".to_owned(),
             rate: SampleRate::HZ_8000,
             prompts_dir: PathBuf::from("/prompts"),
+            prompt_sounds: PromptSounds::new(folder.path()),
             recording: RecordingPlan { audio: RecordAudio::Off, dir: folder.path().to_owned() },
         };
         let scenario = Arc::new(Scenario::parse(SCENARIO, "test.yaml").unwrap());

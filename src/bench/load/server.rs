@@ -35,7 +35,7 @@ use crate::{
     config::{self, RecordAudio},
     media::{self, MediaOptions, MediaRegistry, MediaStats},
     metrics::Metrics,
-    session::{self, Leg, Order, RecordingPlan, Shells},
+    session::{self, Leg, Order, PromptSounds, RecordingPlan, Shells},
     store::Store,
     switch::{EVENT_QUEUE, Link, Originate, Switch, SwitchCommand, SwitchError, SwitchEvent},
 };
@@ -82,6 +82,7 @@ async fn serve(calls: usize) -> anyhow::Result<()> {
         public_url: format!("ws://{address}"),
         rate: SampleRate::HZ_8000,
         prompts_dir: PathBuf::from("/prompts"),
+        prompt_sounds: PromptSounds::new(folder.path()),
         recording: RecordingPlan { audio: RecordAudio::Off, dir: folder.path().to_owned() },
     };
     let scenario = Arc::new(Scenario::parse(SCENARIO, "load.yaml").map_err(anyhow::Error::from)?);
