@@ -252,7 +252,7 @@ impl Call {
             Phase::Speaking(_) => Attention::Interruption,
             Phase::Listening(_) => Attention::Answer,
             Phase::Ringing { .. }
-            | Phase::Amd { .. }
+            | Phase::Amd
             | Phase::AwaitingMessage(_)
             | Phase::Transferring
             | Phase::HangingUp { .. }
