@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use serde::Serialize;
 use sidetone_core::{
     call::{BargeInCause, CallConfig, Digit, Event, Input, Purpose, Transcribe, UtteranceId},
+    echo::PromptAudio,
     frame::{Frame, frames},
     scenario::{Scenario, ScenarioRun},
 };
@@ -104,7 +105,8 @@ pub fn run(track: &Track, mut config: CallConfig, hearing: &Hearing) -> Result<T
         (None, _) | (_, None) => String::new(),
     };
     let mut line = Line::answered(config, script(&track.language, &text)?, ear, |_| ENDLESS);
-    let cuts = follow(&mut line, track, &clip);
+    let echo = track.echo.as_ref().zip(prompt.as_ref()).map(|(echo, prompt)| (prompt, echo.starts_at_ms));
+    let cuts = follow(&mut line, track, &clip, echo);
     let detected = cuts.iter().filter(|cut| cut.latency_ms.is_some()).count();
     Ok(TrackResult {
         id: track.id.clone(),
@@ -118,14 +120,22 @@ pub fn run(track: &Track, mut config: CallConfig, hearing: &Hearing) -> Result<T
     })
 }
 
-fn follow(line: &mut Line<'_>, track: &Track, clip: &Clip) -> Vec<Cut> {
+/// `echo`: the prompt that comes back on the track, and when it began there.
+fn follow(line: &mut Line<'_>, track: &Track, clip: &Clip, echo: Option<(&Clip, i64)>) -> Vec<Cut> {
     let silence = std::iter::repeat_n(Frame::silence(RATE), AFTER);
     let (mut cuts, mut seen, mut again): (Vec<Cut>, usize, Option<i64>) = (Vec::new(), 0, None);
     for frame in frames(RATE, &clip.pcm).chain(silence) {
         line.hear(&frame);
         let fresh: Vec<Cut> =
             line.noted()[seen..].iter().filter_map(|noted| cut(noted, track, &cuts)).collect();
+        let started = line.noted()[seen..].iter().rev().find_map(|noted| {
+            if let Event::PromptStarted { id, .. } = noted.event { Some(id) } else { None }
+        });
         seen = line.noted().len();
+        if let (Some(id), Some(position), Some((prompt, from))) = (started, line.position(), echo) {
+            let audio = as_played(&prompt.pcm, ms(line.time()) - from - ms(position));
+            line.input(Input::PromptAudio { id, audio });
+        }
         for cut in fresh {
             let event_end = track.cause(cut.at_ms).event_end_ms.unwrap_or(cut.at_ms);
             again = Some(event_end.max(cut.at_ms) + PAUSE_MS);
@@ -143,6 +153,17 @@ fn follow(line: &mut Line<'_>, track: &Track, clip: &Clip) -> Vec<Cut> {
         }
     }
     cuts
+}
+
+/// The track's prompt plays on whatever the call does: the file that the call would have to be playing for that to be
+/// its echo, `ahead_ms` further on than its own.
+fn as_played(prompt: &[i16], ahead_ms: i64) -> Arc<PromptAudio> {
+    let samples = usize::try_from(ahead_ms.abs()).unwrap_or(0) * RATE.hz() as usize / 1000;
+    if ahead_ms < 0 {
+        let late: Vec<i16> = std::iter::repeat_n(0, samples).chain(prompt.iter().copied()).collect();
+        return Arc::new(PromptAudio::new(&late));
+    }
+    Arc::new(PromptAudio::new(prompt.get(samples..).unwrap_or_default()))
 }
 
 /// One expectation is met once; cut again by the same words, the bot is not wrong.
