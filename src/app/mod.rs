@@ -179,7 +179,7 @@ impl Service {
         tasks.spawn(upkeep::watch(store.clone(), asr.clone(), metrics, readiness.clone(), working.clone()));
         let placer = Arc::new(place::Placer(places.clone()));
         let dialer = Dialer::new(store, placer, DialSettings::of(&config));
-        tasks.spawn(dialer.run(working.clone()));
+        let dialing = tokio::spawn(dialer.run(working.clone()));
         tasks.close();
 
         shutdown.cancelled().await;
@@ -187,6 +187,8 @@ impl Service {
         places.drain();
         tracing::info!(live = places.live(), "stopping: no new call starts");
         working.cancel();
+        // Only after the dialer's last step is it known which calls there are to wait for.
+        tokio::time::timeout(LAST_WORDS, dialing).await.ok();
         if tokio::time::timeout(config.shutdown.grace, places.wait()).await.is_err() {
             tracing::info!(live = places.live(), "the grace is over: ending what still lives");
             places.end_all(HangupReason::Shutdown);

@@ -226,6 +226,10 @@ impl PlaceCall for Placer {
 
     fn place(&self, spec: CallSpec) -> Result<(), PlaceError> {
         let places = &self.0;
+        // What was claimed just before is given back: a call placed now would find everything closing.
+        if places.draining.load(Ordering::Relaxed) {
+            return Err(PlaceError::NotNow("the service is stopping".to_owned()));
+        }
         if spec.caller_id.is_empty() {
             let message = "switch.caller_id is not set: give the number to show to those you call";
             return Err(PlaceError::Campaign(message.to_owned()));

@@ -17,6 +17,7 @@ use crate::{
 };
 
 #[derive(Debug, Subcommand)]
+#[command(after_help = "Example:\n  sidetone bench load --calls 1000")]
 pub enum Bench {
     /// Many live calls through the media server, without a recogniser.
     Load(Load),

@@ -13,6 +13,7 @@ use super::{
 use crate::eval::{Hearing, HearingError, Wanted};
 
 #[derive(Debug, clap::Subcommand)]
+#[command(after_help = "Example:\n  sidetone eval amd --help")]
 pub enum Eval {
     Amd(amd::Amd),
     #[command(name = "bargein")]

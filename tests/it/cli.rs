@@ -57,7 +57,7 @@ fn each(command: &clap::Command, path: &str, seen: &mut Vec<(String, bool)>) {
     if leaf || path.split(' ').count() == 3 {
         seen.push((path.clone(), example));
     }
-    for sub in command.get_subcommands().filter(|sub| sub.get_name() != "help") {
+    for sub in command.get_subcommands().filter(|sub| sub.get_name() != "help" && !sub.is_hide_set()) {
         each(sub, &path, seen);
     }
 }

@@ -28,8 +28,8 @@ async fn a_french_house_owner_is_put_through_to_an_adviser() {
     let does = [
         say("at: 300ms", "tests/data/allo_fr.wav"),
         say("bot_quiet: 600ms", "tests/data/proprietaire_fr.wav"),
-        say("bot_quiet: 600ms", "tests/data/pourquoi_pas_fr.wav"),
-        say("bot_quiet: 600ms", "tests/data/passez_le_moi_fr.wav"),
+        say("bot_quiet: 600ms", "tests/data/interesse_fr.wav"),
+        say("bot_quiet: 600ms", "tests/data/je_veux_bien_fr.wav"),
     ];
     let cast = callee(ANNA, "{after: 100ms}", &does);
     let rig = Setup::cast(&cast).shipped("lead-qualification").recognizer(whisper("base")).start().await;
