@@ -186,7 +186,6 @@ impl From<&config::Asr> for Tuning {
             capacity: asr.queue_length,
             backlog: asr.backlog,
             admit_wait: asr.admit_wait,
-            ..Self::default()
         }
     }
 }

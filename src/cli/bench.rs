@@ -13,6 +13,7 @@ use super::{
 use crate::{
     asr::models,
     bench::{asr, load, stream},
+    bench_chaos::ChaosArgs,
     config,
 };
 
@@ -27,6 +28,8 @@ pub enum Bench {
     Stream(Stream),
     /// Twice as many talkers as are followed in time: what waits, what is shed, how soon it recovers.
     Overload(Overload),
+    /// Break three sidecars on one PostgreSQL at random, and account for every call.
+    Chaos(ChaosArgs),
     /// A process that a measurement starts.
     #[command(hide = true)]
     Part(Part),
@@ -125,12 +128,17 @@ enum PartName {
 impl Bench {
     pub(super) async fn run(self, ctx: &Context) -> anyhow::Result<ExitCode> {
         let (json, asr) = (ctx.json, ctx.config.asr.clone());
+        if let Self::Chaos(chaos) = self {
+            return chaos.run(json).await;
+        }
         tokio::task::spawn_blocking(move || match self {
             Self::Load(load) => load.run(json),
             Self::Asr(bench) => bench.run(asr, json),
             Self::Stream(bench) => bench.talkers.stream(asr, bench.peer.is_some(), json),
             Self::Overload(bench) => bench.talkers.overload(asr, json),
             Self::Part(part) => part.run(),
+            // Carried out above: it needs no thread of its own.
+            Self::Chaos(_) => Ok(ExitCode::SUCCESS),
         })
         .await?
     }
