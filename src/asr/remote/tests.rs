@@ -11,11 +11,14 @@ use tokio::net::TcpListener;
 
 use super::*;
 
+/// The `authorization` header and the body.
+type Asked = (String, Vec<u8>);
+
 /// Answers in turn, the last one for ever; keeps what it was sent.
 #[derive(Clone)]
 struct Service {
     answers: Arc<Vec<(u16, &'static str)>>,
-    asked: Arc<Mutex<Vec<(String, Vec<u8>)>>>,
+    asked: Arc<Mutex<Vec<Asked>>>,
 }
 
 async fn answer(

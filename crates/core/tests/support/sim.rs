@@ -44,7 +44,6 @@ pub(crate) struct Sim {
 
 impl Sim {
     pub(crate) fn new(scenario: Arc<Scenario>, variables: &BTreeMap<String, String>, amd: bool) -> Self {
-        #[expect(clippy::disallowed_methods, reason = "virtual time has to begin somewhere")]
         #[expect(clippy::disallowed_methods, reason = "any instant will do: virtual time starts from it")]
         let start = Instant::now();
         let pack = PhrasePack::for_language(&scenario.language).expect("a pack");
