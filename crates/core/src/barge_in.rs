@@ -119,7 +119,8 @@ impl BargeIn {
         }
         let before = std::mem::replace(&mut self.words, tokens(text));
         // A "mm-hm" is heard as this and then as that; when it is over, nothing has to be decided in a hurry.
-        let contradicts = !before.is_empty() && !before.iter().any(|word| self.words.contains(word));
+        let contradicts = !before.is_empty()
+            && !before.iter().any(|word| self.words.iter().any(|now| sounds_like(word, now)));
         if look == Look::Over && contradicts {
             return None;
         }
@@ -141,6 +142,12 @@ impl BargeIn {
     pub fn past_guard(&self, played: Duration) -> bool {
         played >= self.config.guard
     }
+}
+
+/// A word half heard and the whole of it begin alike.
+fn sounds_like(a: &str, b: &str) -> bool {
+    const ALIKE: usize = 3;
+    a == b || a.chars().zip(b.chars()).take_while(|(a, b)| a == b).count() >= ALIKE
 }
 
 /// Words a second of a prompt whose length is not known.

@@ -40,6 +40,12 @@ fn a_short_sound_heard_in_two_ways_is_no_word() {
     responsive.reset();
     responsive.heard("large", Look::Speaking, pack());
     assert_eq!(responsive.heard("large coffee", Look::Over, pack()), Some(BargeInCause::Words));
+    responsive.reset();
+    responsive.heard("brood", Look::Speaking, pack());
+    assert_eq!(responsive.heard("brew a double", Look::Over, pack()), None, "not alike enough");
+    responsive.reset();
+    responsive.heard("brew", Look::Speaking, pack());
+    assert_eq!(responsive.heard("brewing a double", Look::Over, pack()), Some(BargeInCause::Words));
 }
 
 #[test]
