@@ -189,7 +189,11 @@ mod tests {
     #[test]
     fn a_doubtful_text_is_no_speech() {
         let unsure = Recognized { score: -1.4, no_speech: 0.8, ..heard("I will go there") };
-        assert_eq!(gate("en", &unsure, Duration::from_secs(2)), Some(Gate::NoSpeech));
+        assert_eq!(gate("en", &unsure, Duration::from_millis(900)), Some(Gate::NoSpeech));
+        // So much voice is speech, though a worse score still says that these are not its words.
+        assert_eq!(gate("en", &unsure, Duration::from_secs(2)), None);
+        let worse = Recognized { score: -1.6, ..unsure };
+        assert_eq!(gate("en", &worse, Duration::from_secs(2)), Some(Gate::NoSpeech));
     }
 
     #[test]
