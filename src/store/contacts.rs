@@ -55,12 +55,14 @@ impl Store {
     ) -> Result<Imported, StoreError> {
         let mut imported = Imported::default();
         let mut tx = self.write().await?;
+        let cohort = plain_cohort(&mut tx, campaign, now_ms).await?;
         for (index, contact) in batch.iter().enumerate() {
             let added = sqlx::query(
-                "insert into contacts (campaign_id, number, variables, state, due_ms, created_ms) \
-                 values ($1, $2, $3, 'waiting', 0, $4) on conflict (campaign_id, number) do nothing",
+                "insert into contacts (campaign_id, cohort_id, number, variables, state, due_ms, created_ms) \
+                 values ($1, $2, $3, $4, 'waiting', 0, $5) on conflict (campaign_id, number) do nothing",
             )
             .bind(campaign)
+            .bind(cohort)
             .bind(contact.number.clone())
             .bind(variables_json(&contact.variables))
             .bind(now_ms)
@@ -154,6 +156,36 @@ impl Store {
         tx.commit().await?;
         Ok(claimed)
     }
+}
+
+/// The cohort of a campaign's contacts of whom no time zone is known; made where it is missing.
+async fn plain_cohort(tx: &mut WriteTx, campaign: i64, now_ms: i64) -> Result<i64, StoreError> {
+    let known = sqlx::query(
+        "select c.id from cohorts c join imports i on i.id = c.import_id \
+         where c.campaign_id = $1 and i.state = 'published' and c.zones = '' and c.consent = 0 order by c.id limit 1",
+    )
+    .bind(campaign)
+    .fetch_optional(&mut *tx.tx)
+    .await?;
+    if let Some(row) = known {
+        return Ok(row.try_get("id")?);
+    }
+    let import = sqlx::query(
+        "insert into imports (campaign_id, list, state, digest, created_ms, touched_ms, published_ms) \
+         values ($1, 'contacts', 'published', '', $2, $2, $2) returning id",
+    )
+    .bind(campaign)
+    .bind(now_ms)
+    .fetch_one(&mut *tx.tx)
+    .await?;
+    let cohort = sqlx::query(
+        "insert into cohorts (campaign_id, import_id, zones, consent) values ($1, $2, '', 0) returning id",
+    )
+    .bind(campaign)
+    .bind(import.try_get::<i64, _>("id")?)
+    .fetch_one(&mut *tx.tx)
+    .await?;
+    Ok(cohort.try_get("id")?)
 }
 
 /// A campaign that runs, as a claim needs it.
