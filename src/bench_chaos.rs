@@ -225,9 +225,8 @@ async fn fill(store: &Store, options: &ChaosOptions, scenario: &Path) -> anyhow:
     };
     let made = store.create_campaign(&campaign, now_ms()).await?;
     let enough = (options.length.as_secs_f64() * options.cps) as u64 + 100;
-    let contacts: Vec<NewContact> = (0..enough)
-        .map(|i| NewContact { number: format!("+447700{i:06}"), variables: BTreeMap::new() })
-        .collect();
+    let contacts: Vec<NewContact> =
+        (0..enough).map(|i| NewContact::new(format!("+336{i:08}"), BTreeMap::new())).collect();
     for batch in contacts.chunks(500) {
         store.import_contacts(made.id, batch, now_ms()).await?;
     }

@@ -14,7 +14,7 @@ use std::{
 
 use sidetone_core::{
     call::{CallId, Disposition, HangupReason},
-    campaign::{CampaignState, Pacer, RetryTable},
+    campaign::{CampaignState, Pacer, RetryTable, dialable},
 };
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -250,9 +250,11 @@ impl Dialer {
             campaign: None,
             retries: RetryTable::with_max_attempts(1),
         };
-        let placed = match ready {
-            Ok(()) => self.place.place(spec).map_err(|error| error.to_string()),
-            Err(reason) => Err(reason.to_string()),
+        let refused = spec.number.as_deref().and_then(|number| dialable(number).err());
+        let placed = match (ready, refused) {
+            (Ok(()), None) => self.place.place(spec).map_err(|error| error.to_string()),
+            (Ok(()), Some(number)) => Err(number.to_string()),
+            (Err(reason), _) => Err(reason.to_string()),
         };
         if let Err(reason) = placed {
             self.store.refuse_wish(id, &reason).await?;
@@ -297,7 +299,9 @@ impl Dialer {
                 None if !self.store.holds_lease() => {
                     Err(PlaceError::NotNow("no heartbeat reached the database lately".to_owned()))
                 }
-                None => self.place.place(self.spec(campaign, claim)),
+                None => dialable(&claim.number)
+                    .map_err(|error| PlaceError::Contact(error.to_string()))
+                    .and_then(|()| self.place.place(self.spec(campaign, claim))),
             };
             let kept = match placed {
                 Ok(()) => {

@@ -176,6 +176,7 @@ impl Service {
         ));
         tasks.spawn(place::adopt(esl.adopted, places.clone(), store.clone(), working.clone()));
         tasks.spawn(upkeep::sweep_old(store.clone(), config.clone(), working.clone()));
+        tasks.spawn(upkeep::sweep_imports(store.clone(), working.clone()));
         tasks.spawn(upkeep::watch(store.clone(), asr.clone(), metrics, readiness.clone(), working.clone()));
         let placer = Arc::new(place::Placer(places.clone()));
         let dialer = Dialer::new(store, placer, DialSettings::of(&config));

@@ -40,6 +40,20 @@ pub(super) async fn watch(
     }
 }
 
+/// Drops imports that were cut off and that nobody has gone on with for a day.
+pub(super) async fn sweep_imports(store: Store, shutdown: CancellationToken) {
+    loop {
+        match store.sweep_imports(now_ms() - DAY_MS).await {
+            Ok(0) => {}
+            Ok(contacts) => tracing::info!(contacts, "dropped an import that was cut off a day ago"),
+            Err(error) => tracing::warn!(%error, "imports that were cut off could not be dropped"),
+        }
+        if passed(SWEEP, &shutdown).await {
+            return;
+        }
+    }
+}
+
 /// Deletes calls that are older than the configuration keeps them.
 pub(super) async fn sweep_old(store: Store, config: Arc<Config>, shutdown: CancellationToken) {
     if config.retention.days == 0 {

@@ -180,5 +180,5 @@ fn new_contact(contact: &Contact) -> Option<NewContact> {
         ("name".to_owned(), contact.name.clone()),
         ("kind".to_owned(), contact.what.clone()),
     ]);
-    Some(NewContact { number: contact.number.clone()?, variables })
+    Some(NewContact::new(contact.number.clone()?, variables))
 }

@@ -55,6 +55,7 @@ pub(super) fn settle(result: anyhow::Result<ExitCode>) -> anyhow::Result<ExitCod
             | StoreError::CampaignExists(_)
             | StoreError::Control { .. }
             | StoreError::UnknownCall(_)
+            | StoreError::ImportOpen { .. }
             | StoreError::Url { .. },
         ) => Ok(usage(error)),
         Some(StoreError::Open { .. }) => Ok(unavailable(error)),
@@ -63,6 +64,7 @@ pub(super) fn settle(result: anyhow::Result<ExitCode>) -> anyhow::Result<ExitCod
             | StoreError::Sql(_)
             | StoreError::Unreadable { .. }
             | StoreError::AlreadyServing { .. }
+            | StoreError::ImportGone
             | StoreError::Closed,
         )
         | None => Err(error),

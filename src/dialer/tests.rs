@@ -88,9 +88,8 @@ impl Bench {
             max_attempts: 3,
         };
         let made = store.create_campaign(&new, now_ms()).await.unwrap();
-        let batch: Vec<_> = (0..contacts)
-            .map(|i| NewContact { number: format!("+3361234567{i}"), variables: BTreeMap::new() })
-            .collect();
+        let batch: Vec<_> =
+            (0..contacts).map(|i| NewContact::new(format!("+3361234567{i}"), BTreeMap::new())).collect();
         store.import_contacts(made.id, &batch, now_ms()).await.unwrap();
         let switch = Arc::new(FakeSwitch {
             store: store.clone(),

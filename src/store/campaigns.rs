@@ -214,7 +214,9 @@ impl Store {
         let mut tx = self.write().await?;
         let ended = sqlx::query(
             "update campaigns set state = $1, ended_ms = $2 where id = $3 and state = $4 and not exists \
-             (select 1 from contacts where campaign_id = $3 and state in ('waiting', 'claimed'))",
+             (select 1 from contacts join cohorts on cohorts.id = contacts.cohort_id \
+             join imports on imports.id = cohorts.import_id where contacts.campaign_id = $3 \
+             and contacts.state in ('waiting', 'claimed') and imports.state = 'published')",
         )
         .bind(word(CampaignState::Done))
         .bind(now_ms)
@@ -274,9 +276,15 @@ impl Store {
     /// The database's.
     pub async fn campaign_counts(&self, id: i64) -> Result<CampaignCounts, StoreError> {
         let mut counts = CampaignCounts::default();
-        let states = sqlx::query(
-            "select state, count(*) as n, min(due_ms) as due from contacts where campaign_id = $1 group by state",
-        )
+        // Contacts of a file that is still being read are not there yet.
+        const UNPUBLISHED: &str = "select cohorts.id from cohorts join imports on imports.id = cohorts.import_id \
+                                   where imports.campaign_id = $1 and imports.state <> 'published'";
+        let hidden = sqlx::query(UNPUBLISHED).bind(id).fetch_optional(self.pool()).await?.is_some();
+        let visible = if hidden { format!("and cohort_id not in ({UNPUBLISHED})") } else { String::new() };
+        let states = sqlx::query(sqlx::AssertSqlSafe(format!(
+            "select state, count(*) as n, min(due_ms) as due from contacts where campaign_id = $1 {visible} \
+             group by state"
+        )))
         .bind(id)
         .fetch_all(self.pool())
         .await?;

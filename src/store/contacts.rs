@@ -1,4 +1,4 @@
-//! Contacts: imported, and claimed for a call.
+//! Contacts claimed for a call.
 
 use std::collections::BTreeMap;
 
@@ -16,21 +16,6 @@ use super::{
 
 const DAY_MS: i64 = 24 * 3600 * 1000;
 
-/// Somebody to call. `number` is E.164: `+33612345678`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NewContact {
-    pub number: String,
-    pub variables: BTreeMap<String, String>,
-}
-
-/// What became of a batch.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Imported {
-    pub added: usize,
-    /// Indices, within the batch, of contacts that the campaign had already.
-    pub had: Vec<usize>,
-}
-
 /// A contact to call now; its attempt is in the database already.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claimed {
@@ -43,53 +28,6 @@ pub struct Claimed {
 }
 
 impl Store {
-    /// Adds contacts to a campaign in one transaction; those whose number it has already are left as they are.
-    ///
-    /// # Errors
-    /// The database's; then nothing of the batch was added.
-    pub async fn import_contacts(
-        &self,
-        campaign: i64,
-        batch: &[NewContact],
-        now_ms: i64,
-    ) -> Result<Imported, StoreError> {
-        let mut imported = Imported::default();
-        let mut tx = self.write().await?;
-        let cohort = plain_cohort(&mut tx, campaign, now_ms).await?;
-        for (index, contact) in batch.iter().enumerate() {
-            let added = sqlx::query(
-                "insert into contacts (campaign_id, cohort_id, number, variables, state, due_ms, created_ms) \
-                 values ($1, $2, $3, $4, 'waiting', 0, $5) on conflict (campaign_id, number) do nothing",
-            )
-            .bind(campaign)
-            .bind(cohort)
-            .bind(contact.number.clone())
-            .bind(variables_json(&contact.variables))
-            .bind(now_ms)
-            .execute(&mut *tx.tx)
-            .await?;
-            match added.rows_affected() {
-                0 => imported.had.push(index),
-                _ => imported.added += 1,
-            }
-        }
-        tx.commit().await?;
-        Ok(imported)
-    }
-
-    /// Which of these numbers the campaign has already.
-    ///
-    /// # Errors
-    /// The database's.
-    pub async fn has_contact(&self, campaign: i64, number: &str) -> Result<bool, StoreError> {
-        let row = sqlx::query("select 1 as n from contacts where campaign_id = $1 and number = $2")
-            .bind(campaign)
-            .bind(number.to_owned())
-            .fetch_optional(self.pool())
-            .await?;
-        Ok(row.is_some())
-    }
-
     /// Has a contact called at a time they asked for, though nobody would have been called again. `false`: the campaign
     /// has no such contact, or they are being called now, suppressed or forgotten.
     ///
@@ -156,36 +94,6 @@ impl Store {
         tx.commit().await?;
         Ok(claimed)
     }
-}
-
-/// The cohort of a campaign's contacts of whom no time zone is known; made where it is missing.
-async fn plain_cohort(tx: &mut WriteTx, campaign: i64, now_ms: i64) -> Result<i64, StoreError> {
-    let known = sqlx::query(
-        "select c.id from cohorts c join imports i on i.id = c.import_id \
-         where c.campaign_id = $1 and i.state = 'published' and c.zones = '' and c.consent = 0 order by c.id limit 1",
-    )
-    .bind(campaign)
-    .fetch_optional(&mut *tx.tx)
-    .await?;
-    if let Some(row) = known {
-        return Ok(row.try_get("id")?);
-    }
-    let import = sqlx::query(
-        "insert into imports (campaign_id, list, state, digest, created_ms, touched_ms, published_ms) \
-         values ($1, 'contacts', 'published', '', $2, $2, $2) returning id",
-    )
-    .bind(campaign)
-    .bind(now_ms)
-    .fetch_one(&mut *tx.tx)
-    .await?;
-    let cohort = sqlx::query(
-        "insert into cohorts (campaign_id, import_id, zones, consent) values ($1, $2, '', 0) returning id",
-    )
-    .bind(campaign)
-    .bind(import.try_get::<i64, _>("id")?)
-    .fetch_one(&mut *tx.tx)
-    .await?;
-    Ok(cohort.try_get("id")?)
 }
 
 /// A campaign that runs, as a claim needs it.

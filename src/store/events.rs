@@ -13,9 +13,9 @@ use std::{
 use serde::Serialize;
 use sidetone_core::call::{CallId, Event};
 use sqlx::{AnyPool, Row};
-use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 
-use super::{Dialect, Store, StoreError, begin, words};
+use super::{Dialect, Store, StoreError, begin, turn::Turns, words};
 
 /// How many events may wait for the writer: 20 busy calls for a minute. [`Store::try_record_event`] drops and
 /// counts where it is full, [`Store::record_event`] waits.
@@ -63,7 +63,7 @@ pub(super) enum Job {
 /// The task that writes events. It ends, with nothing left to write, when every [`Store`] is gone.
 pub(super) struct Writer {
     pub(super) pool: AnyPool,
-    pub(super) writing: Arc<Mutex<()>>,
+    pub(super) writing: Turns,
     pub(super) dialect: Dialect,
     pub(super) dropped: Arc<AtomicU64>,
     pub(super) record_dir: Option<PathBuf>,

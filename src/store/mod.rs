@@ -8,16 +8,19 @@ mod campaigns;
 mod contacts;
 mod events;
 mod files;
+mod imports;
 mod lease;
 mod privacy;
 mod report;
 pub mod scratch;
+mod seen;
 mod serving;
 mod suppressions;
+mod turn;
 mod words;
 
 use std::{
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -27,18 +30,21 @@ use std::{
 
 use sidetone_core::campaign::ControlRefused;
 use sqlx::{Any, AnyConnection, AnyPool, Transaction, any::AnyPoolOptions};
-use tokio::sync::{Mutex, OwnedMutexGuard, mpsc};
+use tokio::sync::mpsc;
 
 use crate::config::hide_password;
+use turn::{Turn, Turns};
 
 pub use attempts::{AdHoc, Attempt, FinishedCall, Origin, Orphan};
 pub use campaigns::{ActiveCampaign, Campaign, CampaignCounts, NewCampaign};
-pub use contacts::{Claimed, Imported, NewContact};
+pub use contacts::Claimed;
 pub use events::{EVENT_QUEUE, EventRecord, StoredEvent};
 pub use files::{delete_files, record_dir};
+pub use imports::{Import, Imported, NewContact, NewImport, Placed};
 pub use lease::{LEASE, OpenElsewhere};
 pub use privacy::Forgotten;
 pub use report::ReportRow;
+pub use seen::Seen;
 pub use serving::{CallWish, HEARTBEAT_DEAD_MS, Serving, TakenWish, WishAnswer};
 pub use suppressions::{GLOBAL_LIST, NewSuppression, Suppression, SuppressionSource, campaign_list};
 
@@ -58,8 +64,7 @@ pub struct Store {
 struct Inner {
     pool: AnyPool,
     dialect: Dialect,
-    /// SQLite has one writer at a time: waiting here is fair, waiting in SQLite is polling.
-    writing: Arc<Mutex<()>>,
+    writing: Turns,
     events: mpsc::Sender<events::Job>,
     dropped_events: Arc<AtomicU64>,
     /// Where this process serves.
@@ -118,6 +123,11 @@ pub enum StoreError {
     /// Another process serves under the same `switch.instance`.
     #[error("`sidetone serve` runs already as instance `{instance}` (process {pid})")]
     AlreadyServing { instance: String, pid: i64 },
+    /// Another file was cut off on its way into the campaign, or is being read.
+    #[error("{}", import_open(.list, *.rows_read, *.live))]
+    ImportOpen { list: String, rows_read: u64, live: bool },
+    #[error("the import was finished or dropped by somebody else meanwhile")]
+    ImportGone,
     /// The store was closed.
     #[error("the database was closed")]
     Closed,
@@ -125,6 +135,18 @@ pub enum StoreError {
 
 fn did_you_mean(nearest: Option<&str>) -> String {
     nearest.map_or_else(String::new, |name| format!("; did you mean `{name}`?"))
+}
+
+fn import_open(list: &str, rows_read: u64, live: bool) -> String {
+    match live {
+        true => {
+            format!("`{list}` is being read into it just now: wait for its end, or drop it with --restart")
+        }
+        false => format!(
+            "the import of `{list}` was cut off after {rows_read} rows: give that file again to go on with it, or drop \
+             it with --restart"
+        ),
+    }
 }
 
 impl Store {
@@ -154,11 +176,11 @@ impl Store {
             .map_err(|source| StoreError::Open { url: hide_password(url), source })?;
         migrate(&pool, dialect).await?;
 
-        let writing = Arc::new(Mutex::new(()));
+        let writing = Turns::new(sqlite_file(&full_url).as_deref());
         let dropped_events = Arc::new(AtomicU64::new(0));
         let writer = events::Writer {
             pool: pool.clone(),
-            writing: Arc::clone(&writing),
+            writing: writing.clone(),
             dialect,
             dropped: Arc::clone(&dropped_events),
             record_dir,
@@ -211,7 +233,7 @@ impl Store {
 struct WriteTx {
     tx: Transaction<'static, Any>,
     dialect: Dialect,
-    _turn: Option<OwnedMutexGuard<()>>,
+    _turn: Option<Turn>,
 }
 
 impl WriteTx {
@@ -232,10 +254,10 @@ impl WriteTx {
 }
 
 /// Begins as a writer at once: a transaction that turns into one later can fail where it need not.
-async fn begin(pool: &AnyPool, writing: &Arc<Mutex<()>>, dialect: Dialect) -> Result<WriteTx, StoreError> {
+async fn begin(pool: &AnyPool, writing: &Turns, dialect: Dialect) -> Result<WriteTx, StoreError> {
     match dialect {
         Dialect::Sqlite => {
-            let turn = Arc::clone(writing).lock_owned().await;
+            let turn = writing.take().await;
             let tx = pool.begin_with("begin immediate").await?;
             Ok(WriteTx { tx, dialect, _turn: Some(turn) })
         }
@@ -300,11 +322,10 @@ fn complete(url: &str) -> Result<(Dialect, String), StoreError> {
     if is_memory(url) {
         return Ok((Dialect::Sqlite, url.to_owned()));
     }
-    let path = rest.strip_prefix("//").unwrap_or(rest).split('?').next().unwrap_or_default();
-    if path.is_empty() {
+    let Some(path) = sqlite_file(url) else {
         return Err(bad("the file's path is missing: write `sqlite:sidetone.db`"));
-    }
-    if let Some(folder) = Path::new(path).parent().filter(|folder| !folder.as_os_str().is_empty()) {
+    };
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         std::fs::create_dir_all(folder)
             .map_err(|error| bad(&format!("the folder {} cannot be made: {error}", folder.display())))?;
     }
@@ -318,6 +339,13 @@ fn complete(url: &str) -> Result<(Dialect, String), StoreError> {
 /// Whether a URL names a PostgreSQL database.
 pub(crate) fn is_postgres(url: &str) -> bool {
     ["postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme))
+}
+
+/// The file of a SQLite URL, where there is one.
+fn sqlite_file(url: &str) -> Option<PathBuf> {
+    let rest = url.strip_prefix("sqlite:").filter(|_| !is_memory(url))?;
+    let path = rest.strip_prefix("//").unwrap_or(rest).split('?').next()?;
+    (!path.is_empty()).then(|| PathBuf::from(path))
 }
 
 fn is_memory(url: &str) -> bool {

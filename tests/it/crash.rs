@@ -82,7 +82,7 @@ impl Desk {
         };
         let campaign = self.store.create_campaign(&new, now_ms()).await.expect("made");
         let contacts: Vec<NewContact> =
-            numbers.iter().map(|n| NewContact { number: n.clone(), variables: [].into() }).collect();
+            numbers.iter().map(|n| NewContact::new(n.clone(), [].into())).collect();
         self.store.import_contacts(campaign.id, &contacts, now_ms()).await.expect("imported");
         self.store.control_campaign("test", Control::Run, now_ms()).await.expect("allowed");
     }

@@ -102,7 +102,7 @@ impl<R: Read> Contacts<R> {
             .filter(|(index, (_, value))| *index != self.number && !value.is_empty())
             .map(|(_, (name, value))| (name.clone(), (*value).to_owned()))
             .collect();
-        Ok(Row { line, contact: NewContact { number, variables } })
+        Ok(Row { line, contact: NewContact::new(number, variables) })
     }
 }
 
@@ -194,7 +194,7 @@ mod tests {
                 (3, "`06-ABC` is no telephone number: it has the letter `A`"),
                 (4, "no number"),
                 (5, "has 1 fields where the header has 2"),
-                (6, "`12` is no valid number of FR"),
+                (6, "`12` is a short number: never dialled"),
             ]
         );
         let good = rows.iter().find_map(|row| row.as_ref().ok()).unwrap();

@@ -18,7 +18,7 @@ use crate::{
         Context, exit, input,
         output::{document, note, say, usage},
     },
-    store::{NewContact, Store, now_ms},
+    store::{NewContact, Placed, Store, now_ms},
 };
 
 /// Contacts added in one transaction: short enough that live calls' writes never wait long.
@@ -155,10 +155,10 @@ impl Running<'_> {
     async fn write(&mut self) -> anyhow::Result<()> {
         let (mut added, mut had) = (0, 0);
         if self.summary.dry_run {
-            for contact in &self.batch {
-                match self.store.has_contact(self.campaign, &contact.number).await? {
-                    true => had += 1,
-                    false => added += 1,
+            for placed in self.store.placed(self.campaign, None, &self.batch).await? {
+                match placed {
+                    Placed::Added => added += 1,
+                    Placed::Repeated { .. } | Placed::Had => had += 1,
                 }
             }
         } else {

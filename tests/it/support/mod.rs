@@ -347,10 +347,8 @@ impl Rig {
             max_attempts: 3,
         };
         let campaign = self.store.create_campaign(&new, now_ms()).await.expect("made");
-        let contacts: Vec<NewContact> = numbers
-            .iter()
-            .map(|number| NewContact { number: (*number).to_owned(), variables: [].into() })
-            .collect();
+        let contacts: Vec<NewContact> =
+            numbers.iter().map(|number| NewContact::new((*number).to_owned(), [].into())).collect();
         self.store.import_contacts(campaign.id, &contacts, now_ms()).await.expect("imported");
         campaign
     }

@@ -1,9 +1,13 @@
 //! When to dial whom: a campaign's states, its pace and its retries.
 
+mod number;
 mod pacer;
 mod retry;
 mod state;
+mod zones;
 
+pub use number::{NeverDialled, NumberError, dialable, e164};
 pub use pacer::{Pace, Pacer};
 pub use retry::{Retry, RetryTable};
 pub use state::{CampaignState, Control, ControlRefused};
+pub use zones::zones_of;
