@@ -7,9 +7,15 @@ mod load;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+    path::PathBuf,
+    time::Duration,
+};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use sidetone_core::webhook::WebhookEvent;
 
 pub use check::Fault;
 pub use load::ConfigError;
@@ -32,6 +38,7 @@ pub struct Config {
     pub http: Http,
     pub record: Record,
     pub retention: Retention,
+    pub webhooks: Webhooks,
     pub shutdown: Shutdown,
     pub log: Log,
 }
@@ -284,11 +291,17 @@ pub struct Amd {
     /// How long after the window a transcript may come; then the verdict falls without it.
     #[serde(deserialize_with = "duration", serialize_with = "duration_text")]
     pub transcript_wait: Duration,
+    /// The share of machine verdicts that the compliance ledger takes for people.
+    pub false_positive_rate: f64,
 }
 
 impl Default for Amd {
     fn default() -> Self {
-        Self { window: Duration::from_millis(2300), transcript_wait: Duration::from_millis(400) }
+        Self {
+            window: Duration::from_millis(2300),
+            transcript_wait: Duration::from_millis(400),
+            false_positive_rate: 0.01,
+        }
     }
 }
 
@@ -402,6 +415,48 @@ pub struct Retention {
 impl Default for Retention {
     fn default() -> Self {
         Self { days: 90 }
+    }
+}
+
+/// Whom to tell of what, by HTTP.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Webhooks {
+    /// Where events are posted to; empty: nowhere.
+    #[serde(serialize_with = "url_without_password")]
+    pub url: String,
+    /// Signs what is sent.
+    pub secret: Secret,
+    pub events: BTreeSet<WebhookEvent>,
+    /// For one try.
+    #[serde(deserialize_with = "duration", serialize_with = "duration_text")]
+    pub timeout: Duration,
+    /// Tries before a webhook is given up.
+    pub tries: u32,
+    /// Webhooks sent at once.
+    pub connections: usize,
+}
+
+impl std::fmt::Debug for Webhooks {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Webhooks")
+            .field("url", &hide_password(&self.url))
+            .field("secret", &self.secret)
+            .field("events", &self.events)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Default for Webhooks {
+    fn default() -> Self {
+        Self {
+            url: String::new(),
+            secret: Secret::default(),
+            events: WebhookEvent::ALL.into(),
+            timeout: Duration::from_secs(10),
+            tries: 20,
+            connections: 4,
+        }
     }
 }
 

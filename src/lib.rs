@@ -19,3 +19,4 @@ pub mod session;
 pub mod sim;
 pub mod store;
 pub mod switch;
+pub mod webhooks;

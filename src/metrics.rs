@@ -1,6 +1,7 @@
 //! What Prometheus scrapes. Fed by the one [`Event`] and a few direct hooks; labels come from closed enums only,
 //! never from a number or a call id.
 
+mod campaigns;
 mod frames;
 mod labels;
 mod scrape;
@@ -15,6 +16,7 @@ use prometheus::{
 };
 use sidetone_core::{call::Event, frame::Frame};
 
+pub use campaigns::{Braked, Delivery};
 pub use labels::LivePhase;
 use labels::{event_name, hangup_cause, word};
 
@@ -67,6 +69,7 @@ struct Series {
     asr_not_admitting: IntGaugeVec,
     switch_up: IntGauge,
     streams_live: IntGauge,
+    campaigns: campaigns::Series,
     samplers: scrape::Samplers,
     frames: frames::FrameWatch,
 }
@@ -287,6 +290,7 @@ impl Series {
             asr_not_admitting: gauges(r, "asr_not_admitting", "1: why no new call is admitted", &["reason"])?,
             switch_up: gauge(r, "switch_up", "1 while the event socket is connected")?,
             streams_live: gauge(r, "streams_live", "Audio streams open now")?,
+            campaigns: campaigns::Series::new(r)?,
             samplers: scrape::Samplers::default(),
             frames: frames::FrameWatch::default(),
             registry,

@@ -1,5 +1,6 @@
 //! Everything wired together: `serve`.
 
+mod compliance;
 mod engine;
 mod ghosts;
 mod place;
@@ -25,6 +26,7 @@ use crate::{
     session::{PromptSounds, RecordingPlan, Shells},
     store::{Store, now_ms, record_dir},
     switch::esl::{Esl, EslOptions, Running},
+    webhooks,
 };
 
 /// After the grace, calls that were told to end are waited for so long.
@@ -66,6 +68,9 @@ pub async fn serve_with(
     let options = EslOptions::from_config(&config)?;
     raise_file_limit();
     let store = open_store(&config).await?;
+    if !config.webhooks.url.is_empty() {
+        store.tell(&config.webhooks.events);
+    }
     store.start_serving(&config.switch.instance, now_ms()).await?;
     let beating = CancellationToken::new();
     // From here on others count on us: keep saying that we live while the model loads.
@@ -177,6 +182,17 @@ impl Service {
         tasks.spawn(place::adopt(esl.adopted, places.clone(), store.clone(), working.clone()));
         tasks.spawn(upkeep::sweep_old(store.clone(), config.clone(), working.clone()));
         tasks.spawn(upkeep::sweep_imports(store.clone(), working.clone()));
+        if !config.webhooks.url.is_empty() {
+            let (options, instance) = (config.webhooks.clone(), config.switch.instance.clone());
+            tasks.spawn(webhooks::deliver(
+                store.clone(),
+                options,
+                instance,
+                metrics.clone(),
+                listeners.clone(),
+            ));
+        }
+        tasks.spawn(compliance::watch(store.clone(), config.clone(), metrics.clone(), working.clone()));
         tasks.spawn(upkeep::watch(store.clone(), asr.clone(), metrics, readiness.clone(), working.clone()));
         let placer = Arc::new(place::Placer(places.clone()));
         let dialer = Dialer::new(store, placer, DialSettings::of(&config));

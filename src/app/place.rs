@@ -107,8 +107,10 @@ impl Places {
         let gone = Gone { places: self.clone(), call: call.clone() };
         let order = Order { call: call.clone(), config, script, language, leg, end: ended };
         let (shells, store) = (self.shells.clone(), self.shells.store.clone());
+        let metrics = self.shells.metrics.clone();
         self.tasks.spawn(async move {
             let finished = session::run(shells, order).await;
+            metrics.settled(&finished.account);
             if let Err(error) = store.finish_attempt(&call, &finished, &retries).await {
                 tracing::error!(%call, %error, "the outcome could not be stored");
             }

@@ -81,7 +81,7 @@ pub(super) async fn sweep_old(store: Store, config: Arc<Config>, shutdown: Cance
 }
 
 /// Waits; `true` when the service stops meanwhile.
-async fn passed(time: Duration, shutdown: &CancellationToken) -> bool {
+pub(super) async fn passed(time: Duration, shutdown: &CancellationToken) -> bool {
     tokio::select! {
         () = shutdown.cancelled() => true,
         () = tokio::time::sleep(time) => false,

@@ -151,6 +151,10 @@ mod tests {
             verdict_ms: None,
             after_speech_ms: None,
             barge_in_ms: None,
+            answer: None,
+            abandoned: None,
+            ended_by: None,
+            greeting_to_audio_ms: None,
         }
     }
 

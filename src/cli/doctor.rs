@@ -7,6 +7,7 @@ mod model;
 mod switch;
 #[cfg(test)]
 mod tests;
+mod webhooks;
 
 use std::process::ExitCode;
 
@@ -44,6 +45,7 @@ impl Doctor {
     async fn examine(&self, config: &Config) -> Report {
         let mut findings = vec![local::configuration(config), local::file_limit(), local::prompts(config)];
         findings.push(local::database(config).await);
+        findings.push(webhooks::examine(config).await);
         findings.push(model::examine(config).await);
         let reached = switch::examine(config, &mut findings).await;
         if self.no_call {

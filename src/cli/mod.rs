@@ -20,6 +20,7 @@ pub mod simulate;
 pub mod table;
 mod timeline;
 pub mod transcribe;
+mod webhooks;
 
 use std::{path::PathBuf, process::ExitCode, sync::Arc};
 
@@ -71,6 +72,8 @@ pub enum Command {
     Campaign(campaign::Campaign),
     /// Keep the do-not-call lists.
     Dnc(dnc::Dnc),
+    /// What other systems were told, and what did not reach them.
+    Webhooks(webhooks::Webhooks),
     /// Delete what is known of a person.
     Forget(forget::Forget),
     /// Take calls' audio, decide, place calls: everything but the command line.
@@ -128,6 +131,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Calls(command) => command.run(&ctx).await,
         Command::Campaign(command) => command.run(&ctx).await,
         Command::Dnc(command) => command.run(&ctx).await,
+        Command::Webhooks(command) => command.run(&ctx).await,
         Command::Forget(command) => command.run(&ctx).await,
         Command::Demo(command) => command.run(&ctx).await,
         Command::Serve(command) => command.run(&ctx).await,

@@ -56,6 +56,7 @@ pub(super) fn settle(result: anyhow::Result<ExitCode>) -> anyhow::Result<ExitCod
             | StoreError::Control { .. }
             | StoreError::UnknownCall(_)
             | StoreError::ImportOpen { .. }
+            | StoreError::UnknownWebhook(_)
             | StoreError::Url { .. },
         ) => Ok(usage(error)),
         Some(StoreError::Open { .. }) => Ok(unavailable(error)),

@@ -3,7 +3,7 @@
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 use serde::Serialize;
 
-use crate::store::{Attempt, Campaign, CampaignCounts, ReportRow};
+use crate::store::{Attempt, Campaign, CampaignCounts, ReportRow, Webhook};
 
 /// One row a contact: who it was, what was found, how fast, what came of it.
 #[must_use]
@@ -96,6 +96,36 @@ pub fn calls(rows: &[Attempt]) -> Table {
             Cell::new(if row.ended_ms.is_none() { "live".to_owned() } else { word(row.disposition) }),
             number(seconds),
         ]);
+    }
+    table
+}
+
+/// One row a webhook.
+#[must_use]
+pub fn webhooks(rows: &[Webhook]) -> Table {
+    let mut table = plain(&["id", "created", "event", "call", "state", "tries", "latest try"]);
+    for row in rows {
+        let latest = row.error.clone().or(row.status.map(|status| format!("status {status}")));
+        table.add_row([
+            right(row.id.to_string()),
+            Cell::new(local_time(row.created_ms)),
+            Cell::new(row.event.word()),
+            Cell::new(row.call.as_deref().unwrap_or("-")),
+            Cell::new(word(Some(row.state))),
+            right(row.tries.to_string()),
+            Cell::new(latest.as_deref().unwrap_or("-")),
+        ]);
+    }
+    table
+}
+
+/// A name in the first column, figures in the others.
+#[must_use]
+pub fn figures(header: &[&str], rows: &[Vec<String>]) -> Table {
+    let mut table = plain(header);
+    for row in rows {
+        let cells = row.iter().enumerate();
+        table.add_row(cells.map(|(i, text)| if i == 0 { Cell::new(text) } else { right(text.clone()) }));
     }
     table
 }

@@ -9,6 +9,8 @@ use crate::asr::models::LANGUAGES;
 const DEFAULT_PASSWORD: &str = "ClueCon";
 /// One second of stereo at 16 kHz: the longest message a stream module is known to send.
 const LONGEST_MESSAGE: usize = 64_000;
+/// A shorter one can be guessed from a single signature.
+const SHORTEST_SECRET: usize = 16;
 
 /// A value that cannot be, and what would be right.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +34,7 @@ impl Config {
         self.check_switch(&mut faults);
         self.check_listening(&mut faults);
         self.check_service(&mut faults);
+        self.check_webhooks(&mut faults);
         faults
     }
 
@@ -141,14 +144,15 @@ impl Config {
         need(faults, self.amd.transcript_wait <= Duration::from_secs(10), "amd.transcript_wait", || {
             "is dead air for the person called: write at most 10s".to_owned()
         });
+        let rate = self.amd.false_positive_rate;
+        need(faults, (0.0..=1.0).contains(&rate), "amd.false_positive_rate", || {
+            format!("{rate}: write a share from 0 to 1, such as 0.01 for one in a hundred")
+        });
     }
 
     fn check_openai(&self, faults: &mut Vec<Fault>) {
         let openai = &self.asr.openai;
-        let is_url = ["http://", "https://"]
-            .iter()
-            .any(|scheme| openai.url.strip_prefix(scheme).is_some_and(|rest| !rest.is_empty()));
-        need(faults, is_url, "asr.openai.url", || {
+        need(faults, is_http(&openai.url), "asr.openai.url", || {
             format!(
                 "`{}`: write the service's address up to /v1, such as http://10.0.0.9:8000/v1",
                 openai.url
@@ -166,6 +170,35 @@ impl Config {
         });
         need(faults, (1..=256).contains(&openai.connections), "asr.openai.connections", || {
             format!("{}: write 1 to 256", openai.connections)
+        });
+    }
+
+    fn check_webhooks(&self, faults: &mut Vec<Fault>) {
+        let webhooks = &self.webhooks;
+        let url = &webhooks.url;
+        need(
+            faults,
+            url.is_empty() || (is_http(url) && !url.contains(char::is_whitespace)),
+            "webhooks.url",
+            || "is no address: write https://HOST/PATH".to_owned(),
+        );
+        let secret = webhooks.secret.reveal();
+        need(faults, url.is_empty() || secret.len() >= SHORTEST_SECRET, "webhooks.secret", || {
+            format!(
+                "has {} characters: write at least {SHORTEST_SECRET}, here or in SIDETONE_WEBHOOK_SECRET \
+                 (`openssl rand -hex 32` makes one)",
+                secret.len()
+            )
+        });
+        let timely = Duration::from_millis(100)..=Duration::from_secs(60);
+        need(faults, timely.contains(&webhooks.timeout), "webhooks.timeout", || {
+            format!("{}ms: write 100ms to 60s", webhooks.timeout.as_millis())
+        });
+        need(faults, (1..=100).contains(&webhooks.tries), "webhooks.tries", || {
+            format!("{}: write 1 to 100", webhooks.tries)
+        });
+        need(faults, (1..=64).contains(&webhooks.connections), "webhooks.connections", || {
+            format!("{}: write 1 to 64", webhooks.connections)
         });
     }
 
@@ -189,6 +222,10 @@ impl Config {
             format!("`{}` is no level: write info, debug or sidetone=debug", self.log.level)
         });
     }
+}
+
+fn is_http(url: &str) -> bool {
+    ["http://", "https://"].iter().any(|scheme| url.strip_prefix(scheme).is_some_and(|rest| !rest.is_empty()))
 }
 
 fn need(faults: &mut Vec<Fault>, holds: bool, key: &'static str, message: impl FnOnce() -> String) {

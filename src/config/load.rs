@@ -66,6 +66,9 @@ impl Config {
         if let Some(key) = set("SIDETONE_ASR_KEY") {
             self.asr.openai.key = Secret::new(&key);
         }
+        if let Some(secret) = set("SIDETONE_WEBHOOK_SECRET") {
+            self.webhooks.secret = Secret::new(&secret);
+        }
         if let Some(url) = set("DATABASE_URL") {
             self.store.url = url;
         }

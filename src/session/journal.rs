@@ -29,11 +29,11 @@ impl Journal {
     pub(super) fn note(&mut self, event: Event, media: Option<Duration>) {
         let at_ms = now_ms();
         self.seq += 1;
-        self.finished.observe(at_ms, &event);
+        let media_ms = media.and_then(|media| i64::try_from(media.as_millis()).ok());
+        self.finished.observe(at_ms, media_ms, &event);
         self.meter.observe(&event);
         self.log(&event);
         let is_last = matches!(event, Event::Ended { .. });
-        let media_ms = media.and_then(|media| i64::try_from(media.as_millis()).ok());
         let record = EventRecord { call: self.call.clone(), seq: self.seq, at_ms, media_ms, event };
         if is_last {
             self.last = Some(record);

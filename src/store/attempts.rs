@@ -3,26 +3,24 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use sidetone_core::{
     amd::{Cause, Verdict},
-    call::{CallId, Disposition, Event, HangupCause},
+    call::{Abandoned, Answer, CallId, Disposition, EndedBy, Event, HangupCause},
     campaign::{Retry, RetryTable},
+    webhook::WebhookEvent,
 };
 use sqlx::{Row, any::AnyRow};
 
 use super::{
-    EventRecord, Store, StoreError, SuppressionSource, WriteTx,
-    contacts::new_call_id,
+    EventRecord, FinishedCall, Store, StoreError, WriteTx,
+    contacts::{new_call_id, variables},
     suppressions::opt_out,
     words::{self, word},
 };
 
 /// How often a refused outcome is tried again, each time after twice as long.
 const FINISH_TRIES: u32 = 6;
-
-/// The built-in intent of who does not want to be called again, and the outcome of a scenario that heard so.
-const OPT_OUT_INTENT: &str = "opt_out";
-const OPTED_OUT: &str = "opted_out";
 
 /// Where a call came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,84 +43,6 @@ pub struct AdHoc {
     pub number: Option<String>,
     pub dial_string: Option<String>,
     pub scenario: String,
-}
-
-/// What a call came to. Times in `*_ms` without "unix" are media time since the answer.
-#[derive(Debug, Clone, PartialEq)]
-pub struct FinishedCall {
-    /// Unix milliseconds.
-    pub ended_ms: i64,
-    /// Unix milliseconds.
-    pub answered_ms: Option<i64>,
-    pub disposition: Disposition,
-    pub verdict: Option<Verdict>,
-    pub cause: Option<Cause>,
-    pub hangup_cause: Option<HangupCause>,
-    /// The scenario's own word.
-    pub outcome: Option<String>,
-    pub verdict_ms: Option<i64>,
-    /// From the end of the last speech to the verdict.
-    pub after_speech_ms: Option<i64>,
-    /// From the start of the first interrupting speech to the decision to fall silent.
-    pub barge_in_ms: Option<i64>,
-    /// The person asked not to be called again, in this way: their number goes onto the do-not-call list.
-    pub opt_out: Option<SuppressionSource>,
-    /// The latest answer was a key.
-    pub keyed: bool,
-}
-
-impl FinishedCall {
-    /// A call of which nothing but its end is known.
-    #[must_use]
-    pub fn new(disposition: Disposition, ended_ms: i64) -> Self {
-        Self {
-            ended_ms,
-            answered_ms: None,
-            disposition,
-            verdict: None,
-            cause: None,
-            hangup_cause: None,
-            outcome: None,
-            verdict_ms: None,
-            after_speech_ms: None,
-            barge_in_ms: None,
-            opt_out: None,
-            keyed: false,
-        }
-    }
-
-    /// Takes from an event what the attempt's row keeps; feed it every event of a call, in order, starting from
-    /// [`Self::new`] with [`Disposition::Failed`].
-    pub fn observe(&mut self, at_ms: i64, event: &Event) {
-        self.ended_ms = at_ms;
-        if matches!(event, Event::Answered) {
-            self.answered_ms.get_or_insert(at_ms);
-        } else if let Event::Verdict { verdict, cause, at_ms, after_speech_ms, .. } = event {
-            self.verdict = Some(*verdict);
-            self.cause = Some(*cause);
-            self.verdict_ms = i64::try_from(*at_ms).ok();
-            self.after_speech_ms = after_speech_ms.and_then(|ms| i64::try_from(ms).ok());
-        } else if let Event::BargeIn { after_speech_start_ms, .. } = event {
-            let ms = after_speech_start_ms.and_then(|ms| i64::try_from(ms).ok());
-            self.barge_in_ms = self.barge_in_ms.or(ms);
-        } else if let Event::Turn { intent, .. } = event {
-            self.keyed = false;
-            if intent.as_deref() == Some(OPT_OUT_INTENT) {
-                self.opt_out = Some(SuppressionSource::Voice);
-            }
-        } else if let Event::Dtmf { .. } = event {
-            self.keyed = true;
-        } else if let Event::HungUp { cause } = event {
-            self.hangup_cause = Some(cause.clone());
-        } else if let Event::Ended { disposition, outcome } = event {
-            self.disposition = *disposition;
-            self.outcome.clone_from(outcome);
-            if outcome.as_deref() == Some(OPTED_OUT) {
-                let how = if self.keyed { SuppressionSource::Dtmf } else { SuppressionSource::Scenario };
-                self.opt_out.get_or_insert(how);
-            }
-        }
-    }
 }
 
 /// An attempt that this instance started and never ended.
@@ -157,11 +77,17 @@ pub struct Attempt {
     pub verdict_ms: Option<i64>,
     pub after_speech_ms: Option<i64>,
     pub barge_in_ms: Option<i64>,
+    /// What it was for whoever answered; `None`: nobody did.
+    pub answer: Option<Answer>,
+    pub abandoned: Option<Abandoned>,
+    pub ended_by: Option<EndedBy>,
+    pub greeting_to_audio_ms: Option<i64>,
 }
 
 const COLUMNS: &str = "select a.id, a.origin, c.name as campaign, a.instance, a.number, a.dial_string, a.scenario, \
                        a.started_ms, a.claimed_ms, a.answered_ms, a.ended_ms, a.disposition, a.verdict, a.verdict_cause, \
-                       a.hangup_cause, a.outcome, a.verdict_media_ms, a.after_speech_ms, a.barge_in_ms \
+                       a.hangup_cause, a.outcome, a.verdict_media_ms, a.after_speech_ms, a.barge_in_ms, \
+                       a.answer, a.abandoned, a.ended_by, a.greeting_to_audio_ms \
                        from attempts a left join campaigns c on c.id = a.campaign_id";
 
 impl Store {
@@ -256,7 +182,8 @@ impl Store {
             .collect()
     }
 
-    /// Settles an orphan as `lost`, with a last event that says so. `false`: somebody else did meanwhile.
+    /// Settles an orphan by what is stored of it: as its outcome where its last event was written, else as `lost`, with
+    /// a last event that says so. `false`: somebody else did meanwhile.
     ///
     /// # Errors
     /// The database's.
@@ -266,13 +193,23 @@ impl Store {
         retries: &RetryTable,
         now_ms: i64,
     ) -> Result<bool, StoreError> {
+        self.flush_events().await;
+        let events = self.call_timeline(call).await?;
         let mut finished = FinishedCall::new(Disposition::Lost, now_ms);
-        finished.hangup_cause = Some(HangupCause::new(HangupCause::LOST));
+        events.iter().for_each(|stored| finished.observe(stored.at_ms, stored.media_ms, &stored.event));
+        let has_ended = events.iter().any(|stored| matches!(stored.event, Event::Ended { .. }));
+        if !has_ended {
+            finished.ended_ms = now_ms;
+            finished.hangup_cause.get_or_insert_with(|| HangupCause::new(HangupCause::LOST));
+        }
         if !self.finish_attempt(call, &finished, retries).await? {
             return Ok(false);
         }
+        if has_ended {
+            return Ok(true);
+        }
         let event = Event::Ended { disposition: Disposition::Lost, outcome: None };
-        let seq = self.last_seq(call).await? + 1;
+        let seq = events.last().map_or(0, |stored| stored.seq) + 1;
         self.record_event(EventRecord { call: call.clone(), seq, at_ms: now_ms, media_ms: None, event })
             .await;
         self.flush_events().await;
@@ -322,9 +259,45 @@ impl Store {
         let settled = write_outcome(&mut tx, call, finished).await?;
         if settled {
             release_contact(&mut tx, call, finished, retries).await?;
+            self.tell_outcome(&mut tx, call, finished).await?;
         }
         tx.commit().await?;
         Ok(settled)
+    }
+
+    /// Webhooks about an outcome, in its transaction: none is lost, and none is sent of what was rolled back.
+    async fn tell_outcome(
+        &self,
+        tx: &mut WriteTx,
+        call: &CallId,
+        finished: &FinishedCall,
+    ) -> Result<(), StoreError> {
+        let told = [WebhookEvent::CallEnded, WebhookEvent::OptedOut].map(|event| self.is_told(event));
+        if told == [false, false] {
+            return Ok(());
+        }
+        let sql = sqlx::AssertSqlSafe(format!("{COLUMNS} where a.id = $1"));
+        let row = sqlx::query(sql).bind(call.to_string()).fetch_one(&mut *tx.tx).await?;
+        let attempt = attempt(&row)?;
+        if let Some(source) = finished.opt_out {
+            let about = json!({ "number": attempt.number, "call": attempt.call, "source": source });
+            self.put_webhook(tx, (WebhookEvent::OptedOut, Some(call)), about, finished.ended_ms).await?;
+        }
+        let contact = sqlx::query(
+            "select id, state, variables, attempts, due_ms from contacts \
+             where id = (select contact_id from attempts where id = $1)",
+        )
+        .bind(call.to_string())
+        .fetch_optional(&mut *tx.tx)
+        .await?;
+        let contact = contact.map(|row| -> Result<_, StoreError> {
+            let (id, state) = (row.try_get::<i64, _>("id")?, row.try_get::<String, _>("state")?);
+            let (attempts, due_ms) = (row.try_get::<i64, _>("attempts")?, row.try_get::<i64, _>("due_ms")?);
+            let variables = variables(&row)?;
+            Ok(json!({ "id": id, "state": state, "attempts": attempts, "due_ms": due_ms, "variables": variables }))
+        });
+        let about = json!({ "call": attempt, "contact": contact.transpose()? });
+        self.put_webhook(tx, (WebhookEvent::CallEnded, Some(call)), about, finished.ended_ms).await
     }
 }
 
@@ -351,10 +324,12 @@ pub(super) async fn insert_adhoc(tx: &mut WriteTx, call: &AdHoc, now_ms: i64) ->
 
 /// `false`: the attempt has an outcome already, or there is none of this id.
 async fn write_outcome(tx: &mut WriteTx, call: &CallId, finished: &FinishedCall) -> Result<bool, StoreError> {
+    let settled = finished.account.settle();
     let written = sqlx::query(
         "update attempts set ended_ms = $1, answered_ms = $2, disposition = $3, verdict = $4, \
          verdict_cause = $5, hangup_cause = $6, outcome = $7, verdict_media_ms = $8, after_speech_ms = $9, \
-         barge_in_ms = $10 where id = $11 and ended_ms is null",
+         barge_in_ms = $10, answer = $11, abandoned = $12, ended_by = $13, greeting_to_audio_ms = $14 \
+         where id = $15 and ended_ms is null",
     )
     .bind(finished.ended_ms)
     .bind(finished.answered_ms)
@@ -366,6 +341,10 @@ async fn write_outcome(tx: &mut WriteTx, call: &CallId, finished: &FinishedCall)
     .bind(finished.verdict_ms)
     .bind(finished.after_speech_ms)
     .bind(finished.barge_in_ms)
+    .bind(settled.map(|settled| word(settled.answer)))
+    .bind(settled.and_then(|settled| settled.abandoned).map(word))
+    .bind(settled.map(|settled| word(settled.ended_by)))
+    .bind(settled.and_then(|settled| i64::try_from(settled.greeting_to_audio_ms?).ok()))
     .bind(call.to_string())
     .execute(&mut *tx.tx)
     .await?;
@@ -426,6 +405,10 @@ fn attempt(row: &AnyRow) -> Result<Attempt, StoreError> {
         verdict_ms: row.try_get("verdict_media_ms")?,
         after_speech_ms: row.try_get("after_speech_ms")?,
         barge_in_ms: row.try_get("barge_in_ms")?,
+        answer: words::read_optional(row, "answer")?,
+        abandoned: words::read_optional(row, "abandoned")?,
+        ended_by: words::read_optional(row, "ended_by")?,
+        greeting_to_audio_ms: row.try_get("greeting_to_audio_ms")?,
     })
 }
 

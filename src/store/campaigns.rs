@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use sidetone_core::{
     call::Disposition,
-    campaign::{CampaignState, Control, Pace, RetryTable},
+    campaign::{AbandonLimit, CampaignState, Control, Pace, RetryTable},
+    webhook::WebhookEvent,
 };
 use sqlx::{Row, any::AnyRow};
 
 use super::{
-    Store, StoreError,
+    Store, StoreError, WriteTx,
     words::{self, word},
 };
 
@@ -47,6 +48,10 @@ pub struct Campaign {
     pub ended_ms: Option<i64>,
     /// Why `serve` paused it by itself.
     pub note: Option<String>,
+    /// The part of its pace that it is left; 1: all of it.
+    pub throttle: f64,
+    /// Why it is left less than all.
+    pub throttle_note: Option<String>,
 }
 
 /// A campaign that the dialer has something to do for.
@@ -60,9 +65,22 @@ pub struct ActiveCampaign {
 }
 
 impl Campaign {
+    /// What its throttle leaves of its limits.
     #[must_use]
     pub fn pace(&self) -> Pace {
-        Pace { cps: self.cps, max_concurrent: self.max_concurrent }
+        Pace { cps: self.cps, max_concurrent: self.max_concurrent }.slowed(self.throttle)
+    }
+
+    /// How many of its live answers may be abandoned, by its rules.
+    #[must_use]
+    pub fn abandon_limits(&self) -> Vec<AbandonLimit> {
+        Vec::new()
+    }
+
+    /// What its limits come from.
+    #[must_use]
+    pub fn rule_name(&self) -> &str {
+        "its policy"
     }
 
     #[must_use]
@@ -91,7 +109,7 @@ pub struct CampaignCounts {
 }
 
 const COLUMNS: &str = "select id, name, state, scenario, language, caller_id, max_concurrent, cps, max_attempts, retries, \
-                       created_ms, started_ms, ended_ms, note";
+                       created_ms, started_ms, ended_ms, note, throttle, throttle_note";
 
 impl Store {
     /// Makes a campaign in state `draft`.
@@ -224,8 +242,12 @@ impl Store {
         .bind(word(CampaignState::Running))
         .execute(&mut *tx.tx)
         .await?;
+        let ended = ended.rows_affected() > 0;
+        if ended {
+            self.tell_campaign(&mut tx, WebhookEvent::CampaignDone, id, now_ms).await?;
+        }
         tx.commit().await?;
-        Ok(ended.rows_affected() > 0)
+        Ok(ended)
     }
 
     /// Pauses a running campaign that cannot go on, and says why to whoever looks. Says whether it did.
@@ -241,8 +263,28 @@ impl Store {
             .bind(word(CampaignState::Running))
             .execute(&mut *tx.tx)
             .await?;
+        let held = held.rows_affected() > 0;
+        if held {
+            self.tell_campaign(&mut tx, WebhookEvent::CampaignPaused, id, super::now_ms()).await?;
+        }
         tx.commit().await?;
-        Ok(held.rows_affected() > 0)
+        Ok(held)
+    }
+
+    async fn tell_campaign(
+        &self,
+        tx: &mut WriteTx,
+        event: WebhookEvent,
+        id: i64,
+        now_ms: i64,
+    ) -> Result<(), StoreError> {
+        if !self.is_told(event) {
+            return Ok(());
+        }
+        let sql = sqlx::AssertSqlSafe(format!("{COLUMNS} from campaigns where id = $1"));
+        let row = sqlx::query(sql).bind(id).fetch_one(&mut *tx.tx).await?;
+        let about = serde_json::json!({ "campaign": campaign(&row)? });
+        self.put_webhook(tx, (event, None), about, now_ms).await
     }
 
     /// The campaigns that run, and those stopped whose calls have not ended.
@@ -341,6 +383,8 @@ fn campaign(row: &AnyRow) -> Result<Campaign, StoreError> {
         started_ms: row.try_get("started_ms")?,
         ended_ms: row.try_get("ended_ms")?,
         note: row.try_get("note")?,
+        throttle: row.try_get("throttle")?,
+        throttle_note: row.try_get("throttle_note")?,
     })
 }
 

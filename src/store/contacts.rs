@@ -117,7 +117,7 @@ struct Claimer<'a> {
 /// holds. On Postgres the row stays locked until the claim is committed, so that machines claim one after another.
 async fn running(tx: &mut WriteTx, campaign: i64) -> Result<Option<Running>, StoreError> {
     let sql = format!(
-        "select name, scenario, cps, max_concurrent, max_attempts, retries from campaigns where id = $1 and state = $2{}",
+        "select name, scenario, cps, max_concurrent, throttle, max_attempts, retries from campaigns where id = $1 and state = $2{}",
         tx.dialect.for_update()
     );
     let row = sqlx::query(sqlx::AssertSqlSafe(sql))
@@ -127,7 +127,7 @@ async fn running(tx: &mut WriteTx, campaign: i64) -> Result<Option<Running>, Sto
         .await?;
     row.map(|row| {
         let max_concurrent = u32::try_from(row.try_get::<i64, _>("max_concurrent")?).unwrap_or_default();
-        let pace = Pace { cps: row.try_get("cps")?, max_concurrent };
+        let pace = Pace { cps: row.try_get("cps")?, max_concurrent }.slowed(row.try_get("throttle")?);
         Ok(Running {
             name: row.try_get("name")?,
             scenario: row.try_get("scenario")?,

@@ -140,14 +140,6 @@ impl Store {
     pub async fn call_timeline(&self, call: &CallId) -> Result<Vec<StoredEvent>, StoreError> {
         self.events_after(call, 0).await
     }
-
-    pub(super) async fn last_seq(&self, call: &CallId) -> Result<i64, StoreError> {
-        let row = sqlx::query("select coalesce(max(seq), 0) as seq from events where call_id = $1")
-            .bind(call.to_string())
-            .fetch_one(self.pool())
-            .await?;
-        Ok(row.try_get("seq")?)
-    }
 }
 
 impl Writer {

@@ -8,8 +8,10 @@ mod campaigns;
 mod contacts;
 mod events;
 mod files;
+mod finished;
 mod imports;
 mod lease;
+mod ledger;
 mod privacy;
 mod report;
 pub mod scratch;
@@ -17,36 +19,41 @@ mod seen;
 mod serving;
 mod suppressions;
 mod turn;
+mod webhooks;
 mod words;
 
 use std::{
+    collections::BTreeSet,
     path::PathBuf,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
 
-use sidetone_core::campaign::ControlRefused;
+use sidetone_core::{campaign::ControlRefused, webhook::WebhookEvent};
 use sqlx::{Any, AnyConnection, AnyPool, Transaction, any::AnyPoolOptions};
 use tokio::sync::mpsc;
 
 use crate::config::hide_password;
 use turn::{Turn, Turns};
 
-pub use attempts::{AdHoc, Attempt, FinishedCall, Origin, Orphan};
+pub use attempts::{AdHoc, Attempt, Origin, Orphan};
 pub use campaigns::{ActiveCampaign, Campaign, CampaignCounts, NewCampaign};
 pub use contacts::Claimed;
 pub use events::{EVENT_QUEUE, EventRecord, StoredEvent};
 pub use files::{delete_files, record_dir};
+pub use finished::FinishedCall;
 pub use imports::{Import, Imported, NewContact, NewImport, Placed};
 pub use lease::{LEASE, OpenElsewhere};
+pub use ledger::{Ledger, Spread};
 pub use privacy::Forgotten;
 pub use report::ReportRow;
 pub use seen::Seen;
 pub use serving::{CallWish, HEARTBEAT_DEAD_MS, Serving, TakenWish, WishAnswer};
 pub use suppressions::{GLOBAL_LIST, NewSuppression, Suppression, SuppressionSource, campaign_list};
+pub use webhooks::{Outbox, Replay, Tried, Webhook, WebhookState};
 
 /// Unix milliseconds now: what the store's callers hand in.
 #[must_use]
@@ -69,6 +76,8 @@ struct Inner {
     dropped_events: Arc<AtomicU64>,
     /// Where this process serves.
     lease: std::sync::Mutex<Option<lease::Held>>,
+    /// What other systems are told of.
+    told: OnceLock<BTreeSet<WebhookEvent>>,
 }
 
 /// What cannot be said the same way to every database.
@@ -120,6 +129,8 @@ pub enum StoreError {
     Control { name: String, refused: ControlRefused },
     #[error("no call has the id `{0}`")]
     UnknownCall(String),
+    #[error("no webhook has the id {0}: `sidetone webhooks list` shows them")]
+    UnknownWebhook(i64),
     /// Another process serves under the same `switch.instance`.
     #[error("`sidetone serve` runs already as instance `{instance}` (process {pid})")]
     AlreadyServing { instance: String, pid: i64 },
@@ -194,6 +205,7 @@ impl Store {
                 events,
                 dropped_events,
                 lease: Default::default(),
+                told: OnceLock::new(),
             }),
         })
     }

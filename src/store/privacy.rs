@@ -19,8 +19,8 @@ pub struct Forgotten {
 }
 
 impl Store {
-    /// Deletes what is known of a number: its contacts' number and variables, its calls' number, dial string and
-    /// events. What remains (dispositions, times) says nothing of the person, and the do-not-call entry stays.
+    /// Deletes what is known of a number: its contacts' number and variables, its calls' number, dial string, events
+    /// and webhooks, delivered or not. What remains (dispositions, times) says nothing of the person, and the do-not-call entry stays.
     ///
     /// # Errors
     /// The database's; then nothing was forgotten.
@@ -56,7 +56,7 @@ impl Store {
         Ok(forgotten)
     }
 
-    /// Deletes calls that ended before `before_ms`, with their events and wishes, and says which: their files are
+    /// Deletes calls that ended before `before_ms`, with their events, wishes and webhooks, and says which: their files are
     /// the caller's to delete. Contacts stay.
     ///
     /// # Errors
@@ -79,10 +79,11 @@ impl Store {
                     .await?;
                 swept.push(call);
             }
-            sqlx::query("delete from wishes where placed_ms < $1")
-                .bind(before_ms)
-                .execute(&mut *tx.tx)
-                .await?;
+            for sql in
+                ["delete from wishes where placed_ms < $1", "delete from webhooks where created_ms < $1"]
+            {
+                sqlx::query(sql).bind(before_ms).execute(&mut *tx.tx).await?;
+            }
             tx.commit().await?;
             if old.is_empty() {
                 return Ok(swept);
@@ -114,7 +115,11 @@ async fn forget_call(tx: &mut WriteTx, call: &CallId) -> Result<(), StoreError> 
 }
 
 async fn delete_events(tx: &mut WriteTx, call: &CallId) -> Result<(), StoreError> {
-    for sql in ["delete from events where call_id = $1", "delete from wishes where call_id = $1"] {
+    for sql in [
+        "delete from events where call_id = $1",
+        "delete from wishes where call_id = $1",
+        "delete from webhooks where call_id = $1",
+    ] {
         sqlx::query(sql).bind(call.to_string()).execute(&mut *tx.tx).await?;
     }
     Ok(())

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::OnceLock, time::Duration};
 
 use sidetone_core::{
     amd::{Cause, Verdict},
-    call::{CallId, Disposition, Event, HangupCause},
+    call::{Account, CallId, Disposition, Event, HangupCause},
     campaign::{CampaignState, Control, RetryTable},
 };
 
@@ -58,6 +58,8 @@ macro_rules! contract {
 }
 
 mod imports;
+mod ledger;
+mod webhooks;
 
 contract! {
     campaigns_are_made_found_and_controlled,
@@ -243,6 +245,7 @@ async fn an_outcome_is_kept_whole_and_only_once(db: Db) {
         barge_in_ms: Some(240),
         opt_out: None,
         keyed: false,
+        account: Account::default(),
     };
     let retries = RetryTable::default();
     assert!(store.finish_attempt(&call, &finished, &retries).await.unwrap());
@@ -624,7 +627,7 @@ async fn who_asks_in_a_call_is_not_called_again(db: Db) {
     let claimed = store.claim_contacts(spring.id, 4, "one", NOW).await.unwrap();
     for (claim, (events, source)) in claimed.iter().zip(&calls) {
         let mut finished = FinishedCall::new(Disposition::Failed, NOW);
-        events.iter().for_each(|event| finished.observe(NOW, event));
+        events.iter().for_each(|event| finished.observe(NOW, None, event));
         assert_eq!(finished.opt_out, *source);
         store.finish_attempt(&claim.call, &finished, &RetryTable::default()).await.unwrap();
         assert_eq!(store.is_suppressed(&claim.number).await.unwrap(), source.is_some());

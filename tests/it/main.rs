@@ -11,5 +11,6 @@ mod shipped;
 mod speech;
 mod streams;
 mod support;
+mod webhooks;
 #[cfg(feature = "whisper")]
 mod whisper;

@@ -24,4 +24,5 @@ pub mod text;
 pub mod tones;
 pub mod turn;
 pub mod vad;
+pub mod webhook;
 pub mod yaml;

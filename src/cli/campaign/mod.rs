@@ -3,6 +3,7 @@
 pub(super) mod contacts;
 mod export;
 mod import;
+mod ledger;
 mod retries;
 mod watch;
 
@@ -55,6 +56,8 @@ enum Command {
     Status(Name),
     /// Every contact and what came of it, on stdout.
     Export(export::Export),
+    /// What answered calls were for those who answered: abandoned and silent calls.
+    Ledger(ledger::Ledger),
     /// Call a contact at a time they asked for.
     Callback(Callback),
     /// All campaigns.
@@ -142,6 +145,7 @@ impl Campaign {
             Command::Stop(args) => control(ctx, &args.name, Control::Stop).await,
             Command::Status(args) => status(ctx, &args.name).await,
             Command::Export(args) => args.run(ctx).await,
+            Command::Ledger(args) => args.run(ctx).await,
             Command::Callback(args) => callback(ctx, args).await,
             Command::List => list(ctx).await,
         };

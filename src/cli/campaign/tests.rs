@@ -48,7 +48,7 @@ impl PlaceCall for EndsAtOnce {
                 Event::Ended { disposition: Disposition::Completed, outcome: Some("done".to_owned()) };
             for (seq, event) in (1..).zip([Event::Answered, verdict, ended]) {
                 let at_ms = now_ms();
-                finished.observe(at_ms, &event);
+                finished.observe(at_ms, None, &event);
                 let record = EventRecord { call: spec.call.clone(), seq, at_ms, media_ms: None, event };
                 store.record_event(record).await;
             }

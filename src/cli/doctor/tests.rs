@@ -210,6 +210,7 @@ async fn every_check_has_its_line_without_a_switch() {
             ("file limit", local::file_limit().state),
             ("prompts", State::Ok),
             ("database", State::Ok),
+            ("webhooks", State::Skipped),
             ("speech model", State::Failed),
             ("switch", State::Failed),
             ("stream module", State::Skipped),

@@ -1,5 +1,6 @@
 //! One call, from the originate to its disposition: events, frames and `now` go in, commands come out.
 
+mod account;
 mod amd_phase;
 mod disposition;
 mod io;
@@ -16,6 +17,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+pub use account::{Abandoned, Account, Answer, CONNECT_WITHIN, EndedBy, Settled};
 pub use disposition::Ending;
 pub use io::*;
 pub use phase::PhaseName;

@@ -12,6 +12,14 @@ pub struct Pace {
 }
 
 impl Pace {
+    /// A part of it, 0 to 1; what is not 0 leaves one call at once.
+    #[must_use]
+    pub fn slowed(self, part: f64) -> Self {
+        let part = part.clamp(0.0, 1.0);
+        let at_once = whole((f64::from(self.max_concurrent) * part).ceil());
+        Self { cps: self.cps * part, max_concurrent: at_once }
+    }
+
     /// So many starts in so long, in any window; `None`: a pace that starts nobody.
     #[must_use]
     pub fn window(self) -> Option<(u32, Duration)> {
@@ -123,6 +131,14 @@ mod tests {
         assert!((95..=100).contains(&starts.len()), "{}", starts.len());
         let first_second = starts.iter().filter(|start| **start < ms(500)).count();
         assert!(first_second <= 6, "a burst of {first_second} in half a second");
+    }
+
+    #[test]
+    fn a_part_of_a_pace_still_starts_somebody_and_none_of_it_nobody() {
+        let pace = Pace { cps: 4.0, max_concurrent: 3 };
+        assert_eq!(pace.slowed(1.0), pace);
+        assert_eq!(pace.slowed(0.25), Pace { cps: 1.0, max_concurrent: 1 });
+        assert_eq!(Pacer::new(pace.slowed(0.0)).allowed(ms(9000), 0), 0);
     }
 
     #[test]
