@@ -13,6 +13,7 @@ use super::{
 use crate::{
     asr::models,
     bench::{asr, load, stream},
+    bench_campaign::CampaignArgs,
     bench_chaos::ChaosArgs,
     config,
 };
@@ -30,6 +31,8 @@ pub enum Bench {
     Overload(Overload),
     /// Break three sidecars on one PostgreSQL at random, and account for every call.
     Chaos(ChaosArgs),
+    /// Lists read, contacts claimed, and a day of calls in virtual time whose books must balance.
+    Campaign(CampaignArgs),
     /// A process that a measurement starts.
     #[command(hide = true)]
     Part(Part),
@@ -131,14 +134,17 @@ impl Bench {
         if let Self::Chaos(chaos) = self {
             return chaos.run(json).await;
         }
+        if let Self::Campaign(campaign) = self {
+            return campaign.run(json).await;
+        }
         tokio::task::spawn_blocking(move || match self {
             Self::Load(load) => load.run(json),
             Self::Asr(bench) => bench.run(asr, json),
             Self::Stream(bench) => bench.talkers.stream(asr, bench.peer.is_some(), json),
             Self::Overload(bench) => bench.talkers.overload(asr, json),
             Self::Part(part) => part.run(),
-            // Carried out above: it needs no thread of its own.
-            Self::Chaos(_) => Ok(ExitCode::SUCCESS),
+            // Carried out above: they need no thread of their own.
+            Self::Chaos(_) | Self::Campaign(_) => Ok(ExitCode::SUCCESS),
         })
         .await?
     }

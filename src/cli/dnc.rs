@@ -1,17 +1,18 @@
 //! `sidetone dnc`: numbers that are not called.
 
-use std::{fs::File, path::PathBuf, process::ExitCode};
+use std::{path::PathBuf, process::ExitCode, sync::Arc};
 
 use phonenumber::country;
 use serde::Serialize;
 
 use super::{
-    Context,
-    campaign::contacts::Contacts,
-    exit, input,
+    Context, exit, input,
     output::{document, note, say, settle, usage},
 };
-use crate::store::{GLOBAL_LIST, NewSuppression, Store, SuppressionSource, campaign_list, now_ms};
+use crate::{
+    contacts::{Batches, ListFile, Reading, Rules},
+    store::{GLOBAL_LIST, NewSuppression, Store, SuppressionSource, campaign_list, now_ms},
+};
 
 /// Entries made in one transaction.
 const BATCH: usize = 500;
@@ -45,7 +46,7 @@ enum Command {
     /// The numbers of a list, with reason and source.
     #[command(after_help = "Example:\n  sidetone dnc list --json")]
     List(Of),
-    /// Add the numbers of a CSV file with a column `number` or `phone`.
+    /// Add the numbers of a file with a column `number` or `phone`.
     #[command(after_help = "Example:\n  sidetone dnc import opposed.csv --country FR\n\n\
         Exit codes: 0 every row is in, 1 some rows were bad, 2 nothing could be read.")]
     Import(Import),
@@ -72,7 +73,7 @@ struct One {
 
 #[derive(Debug, clap::Args)]
 struct Import {
-    /// Comma, semicolon or tab; UTF-8.
+    /// CSV (comma, semicolon or tab) or .xlsx.
     file: PathBuf,
     /// The country of numbers without one, such as FR.
     #[arg(long, value_name = "CC", value_parser = input::parse_country)]
@@ -178,41 +179,39 @@ impl Import {
     async fn run(self, ctx: &Context) -> anyhow::Result<ExitCode> {
         let store = Store::open(&ctx.config.store.url).await?;
         let list = self.of.list(&store).await?;
-        let file = match File::open(&self.file) {
-            Ok(file) => file,
-            Err(error) => {
-                return Ok(usage(format_args!("{}: cannot be read: {error}", self.file.display())));
-            }
+        let path = self.file.clone();
+        let opened = tokio::task::spawn_blocking(move || ListFile::open(&path, Reading::default())).await?;
+        let file = match opened {
+            Ok(file) => Arc::new(file),
+            Err(error) => return Ok(usage(format_args!("{}: {error}", self.file.display()))),
         };
-        let mut rows = match Contacts::new(file, self.country) {
-            Ok(rows) => rows,
-            Err(message) => return Ok(usage(format_args!("{}: {message}", self.file.display()))),
-        };
-        let reason = format!("imported from {}", self.file.display());
+        if let Some(remark) = file.remark() {
+            note(format_args!("{} {remark}", self.file.display()));
+        }
+        let rules = Rules { country: self.country, number_only: true, now_ms: now_ms(), ..Rules::default() };
+        let mut batches = Batches::spawn(file, rules, BATCH);
         let mut summary = Summary::default();
-        let mut batch = Vec::with_capacity(BATCH);
-        while let Some(row) = rows.next_row() {
-            summary.rows += 1;
-            match row {
-                Ok(row) => batch.push(NewSuppression {
-                    list: list.clone(),
-                    number: row.contact.number,
-                    reason: reason.clone(),
-                    source: SuppressionSource::Import,
-                }),
-                Err(bad) => {
-                    summary.bad += 1;
-                    if summary.bad <= SHOWN {
-                        note(format_args!("{}:{}: {}", self.file.display(), bad.line, bad.message));
+        loop {
+            let batch = match batches.next().await {
+                Ok(Some(batch)) => batch,
+                Ok(None) => break,
+                Err(error) => return Ok(usage(format_args!("{}: {error}", self.file.display()))),
+            };
+            let mut entries = Vec::with_capacity(batch.len());
+            for row in batch {
+                summary.rows += 1;
+                match row {
+                    Ok(row) => entries.push(self.entry(&list, row.contact.number)),
+                    Err(bad) => {
+                        summary.bad += 1;
+                        if summary.bad <= SHOWN {
+                            note(format_args!("{}:{}: {}", self.file.display(), bad.line, bad.message));
+                        }
                     }
                 }
             }
-            if batch.len() == BATCH {
-                summary.added += store.add_suppressions(&batch, now_ms()).await?;
-                batch.clear();
-            }
+            summary.added += store.add_suppressions(&entries, now_ms()).await?;
         }
-        summary.added += store.add_suppressions(&batch, now_ms()).await?;
         if ctx.json {
             document(&summary)?;
         } else {
@@ -221,5 +220,14 @@ impl Import {
             say(format_args!("{rows} rows: {added} added to `{list}`, {had} there already, {bad} bad"))?;
         }
         Ok(ExitCode::from(if summary.bad > 0 { exit::FAILED } else { exit::OK }))
+    }
+
+    fn entry(&self, list: &str, number: String) -> NewSuppression {
+        NewSuppression {
+            list: list.to_owned(),
+            number,
+            reason: format!("imported from {}", self.file.display()),
+            source: SuppressionSource::Import,
+        }
     }
 }

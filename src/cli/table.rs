@@ -139,7 +139,8 @@ pub fn local_time(unix_ms: i64) -> String {
     )
 }
 
-fn plain(header: &[&str]) -> Table {
+/// A table with this header and nothing in it.
+pub fn plain(header: &[&str]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::UTF8_BORDERS_ONLY).set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(header.iter().copied());

@@ -6,6 +6,7 @@
 mod attempts;
 mod campaigns;
 mod contacts;
+mod entries;
 mod events;
 mod files;
 mod finished;
@@ -42,6 +43,7 @@ use turn::{Turn, Turns};
 pub use attempts::{AdHoc, Attempt, Origin, Orphan};
 pub use campaigns::{ActiveCampaign, Campaign, CampaignCounts, NewCampaign};
 pub use contacts::Claimed;
+pub use entries::Entry;
 pub use events::{EVENT_QUEUE, EventRecord, StoredEvent};
 pub use files::{delete_files, record_dir};
 pub use finished::FinishedCall;

@@ -12,14 +12,14 @@ use std::{
 use sqlx::{Connection as _, PgConnection};
 
 /// Runs the server until its standard input ends: that is when the parent is gone. `$1`: the programs' folder, `$2`:
-/// the port.
+/// the port, `$3`: `on` where what is committed must survive a power cut.
 const SUPERVISE: &str = r#"
 set -e
 umask 077
 dir=$(mktemp -d "${TMPDIR:-/tmp}/sidetone-postgres-XXXXXX")
 trap 'rm -rf "$dir"' EXIT
 "$1/initdb" -D "$dir/data" -U sidetone -A trust -E UTF8 --locale=C --no-sync >"$dir/log" 2>&1 || { cat "$dir/log" >&2; exit 1; }
-"$1/postgres" -D "$dir/data" -h 127.0.0.1 -p "$2" -k "$dir" -c fsync=off -c max_connections=300 \
+"$1/postgres" -D "$dir/data" -h 127.0.0.1 -p "$2" -k "$dir" -c fsync="$3" -c max_connections=300 \
     -c shared_buffers=32MB >>"$dir/log" 2>&1 &
 server=$!
 for _ in $(seq 300); do
@@ -61,11 +61,23 @@ pub struct ScratchPostgres {
 }
 
 impl ScratchPostgres {
-    /// Starts a server on a free port; takes a second or two, and blocks.
+    /// Starts a server on a free port; takes a second or two, and blocks. It does not wait for the disk.
     ///
     /// # Errors
     /// [`ScratchError`] says what is missing.
     pub fn start() -> Result<Self, ScratchError> {
+        Self::start_with("off")
+    }
+
+    /// Like [`Self::start`]; what is committed is on the disk.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn start_durable() -> Result<Self, ScratchError> {
+        Self::start_with("on")
+    }
+
+    fn start_with(fsync: &str) -> Result<Self, ScratchError> {
         let programs = programs().ok_or(ScratchError::Missing)?;
         let failed = |error: std::io::Error| ScratchError::Start(error.to_string());
         let port =
@@ -74,6 +86,7 @@ impl ScratchPostgres {
             .args(["-c", SUPERVISE, "sidetone-postgres"])
             .arg(&programs)
             .arg(port.port().to_string())
+            .arg(fsync)
             .current_dir("/")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

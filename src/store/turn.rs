@@ -74,3 +74,36 @@ async fn lock(file: &Arc<File>) -> Option<Held> {
     let locked = tokio::task::spawn_blocking(move || file.lock().is_ok().then(|| Held(file)));
     locked.await.ok().flatten()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    /// Another opening of the same file stands for another process.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn who_comes_second_waits_wherever_they_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("t.db");
+        let (here, there) = (Turns::new(Some(&path)), Turns::new(Some(&path)));
+        for other in [here.clone(), there] {
+            let first = here.take().await;
+            let mut second = tokio::spawn(async move { other.take().await });
+            assert!(tokio::time::timeout(Duration::from_millis(20), &mut second).await.is_err());
+            drop(first);
+            second.await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn who_no_longer_waits_does_not_keep_the_lock() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("t.db");
+        let (here, there) = (Turns::new(Some(&path)), Turns::new(Some(&path)));
+        let first = here.take().await;
+        assert!(tokio::time::timeout(Duration::from_millis(20), there.take()).await.is_err());
+        drop(first);
+        here.take().await;
+    }
+}

@@ -5,6 +5,7 @@ mod cli;
 mod crash;
 mod deployment;
 mod faults;
+mod imports;
 mod records;
 mod shipped;
 #[cfg(feature = "whisper")]

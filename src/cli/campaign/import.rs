@@ -1,86 +1,131 @@
-//! `sidetone campaign import`.
+//! `sidetone campaign import`: a file into a campaign, or a rehearsal of it.
+
+mod outcome;
 
 use std::{
-    collections::HashMap,
-    fs::File,
     path::{Path, PathBuf},
     process::ExitCode,
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
 };
 
+use encoding_rs::Encoding;
+use indicatif::{ProgressBar, ProgressStyle};
 use phonenumber::country;
-use serde::Serialize;
-use sidetone_core::scenario::{Scenario, ScenarioRun};
+use sha2::{Digest as _, Sha256};
 
-use super::contacts::{BadRow, Contacts, Row};
 use crate::{
     cli::{
         Context, exit, input,
-        output::{document, note, say, usage},
+        output::{note, usage},
     },
-    store::{NewContact, Placed, Store, now_ms},
+    contacts::{BadRow, Batches, ListError, ListFile, Mapping, Reading, Row, Rules, zone},
+    store::{Campaign, Import as Open, NewContact, NewImport, Placed, Seen, Store, now_ms},
 };
+use outcome::Outcome;
 
-/// Contacts added in one transaction: short enough that live calls' writes never wait long.
-const BATCH: usize = 500;
-/// Bad rows shown on stderr; all of them go into `--errors FILE`.
-const SHOWN: usize = 50;
+/// Rows in one transaction: short enough that live calls' writes never wait long.
+const BATCH: usize = 250;
+/// Others may write in between.
+const YIELD: Duration = Duration::from_millis(1);
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  sidetone campaign import spring contacts.csv --country FR --dry-run\n\n\
-    The first row names the columns; `number` or `phone` is needed, the others become the contact's variables. \
-    A bad row stops none of the good ones.\n\
-    Exit codes: 0 every row is in, 1 some rows were bad, 2 nothing could be read.")]
+#[command(
+    after_help = "Examples:\n  sidetone campaign import spring contacts.csv --country FR --dry-run\n  \
+    sidetone campaign import spring crm.xlsx --column number=Mobile --column consent=OptIn --errors bad.csv\n\n\
+    The first row names the columns. `number` or `phone` is needed; `zone` (an IANA name), `consent` (yes, no, or the \
+    date of it) and `not_before` (a date or time) are understood; every other column is a variable of the scenario. \
+    A bad row stops none of the good ones. Nobody of the file is called before all of it is in; an import that was cut \
+    off goes on when the same command is given again.\n\n\
+    Exit codes: 0 every row is in, 1 some rows were bad or it was cut off, 2 nothing could be read."
+)]
 pub(super) struct Import {
     /// The campaign.
     name: String,
-    /// Comma, semicolon or tab; UTF-8.
+    /// CSV (comma, semicolon or tab) or .xlsx.
     file: PathBuf,
     /// The country of numbers without one, such as FR.
     #[arg(long, value_name = "CC", value_parser = input::parse_country)]
     country: Option<country::Id>,
+    /// Which column is what: number, zone, consent, not_before, or a variable's name; may be given several times.
+    #[arg(long = "column", value_name = "FIELD=COLUMN")]
+    columns: Vec<String>,
+    /// The time zone of numbers that say none, such as Europe/Paris.
+    #[arg(long, value_name = "ZONE", value_parser = zone)]
+    default_zone: Option<String>,
+    /// The sheet of an .xlsx file [default: the first].
+    #[arg(long, value_name = "NAME")]
+    sheet: Option<String>,
+    /// The encoding of a CSV file, such as windows-1252 [default: what the file looks like].
+    #[arg(long, value_name = "NAME", value_parser = parse_encoding)]
+    encoding: Option<&'static Encoding>,
+    /// What reports call this list [default: the file's name].
+    #[arg(long, value_name = "NAME")]
+    list: Option<String>,
     /// Say what would be done and do nothing.
     #[arg(long)]
     dry_run: bool,
-    /// Write every bad row's line and reason into this CSV file.
+    /// Write every row that is not taken into this CSV file: its line, why, and the row itself.
     #[arg(long, value_name = "FILE")]
     errors: Option<PathBuf>,
+    /// Drop what an earlier import left that was cut off, and begin anew.
+    #[arg(long, conflicts_with = "dry_run")]
+    restart: bool,
 }
 
-/// What came of a file; what `--json` prints.
-#[derive(Debug, Default, PartialEq, Eq, Serialize)]
-struct Summary {
-    rows: u64,
-    added: u64,
-    /// The number stands on an earlier line too.
-    repeated_in_file: u64,
-    /// The campaign has the number already.
-    already_in_campaign: u64,
-    bad: u64,
-    dry_run: bool,
-}
-
-/// Where bad rows are told.
-struct Complaints {
-    file: String,
-    shown: usize,
-    csv: Option<csv::Writer<File>>,
+fn parse_encoding(text: &str) -> Result<&'static Encoding, String> {
+    Encoding::for_label(text.as_bytes()).ok_or_else(|| {
+        format!("`{text}` is no encoding: write utf-8, utf-16le, windows-1252, iso-8859-15...")
+    })
 }
 
 impl Import {
     pub(super) async fn run(self, ctx: &Context) -> anyhow::Result<ExitCode> {
+        let mapping = match Mapping::parse(&self.columns) {
+            Ok(mapping) => mapping,
+            Err(message) => return Ok(usage(format_args!("--column: {message}"))),
+        };
         let store = Store::open(&ctx.config.store.url).await?;
         let campaign = store.campaign(&self.name).await?;
-        let file = match File::open(&self.file) {
-            Ok(file) => file,
-            Err(error) => {
-                return Ok(usage(format_args!("{}: cannot be read: {error}", self.file.display())));
-            }
+        let (path, reading) =
+            (self.file.clone(), Reading { encoding: self.encoding, sheet: self.sheet.clone() });
+        let opened = tokio::task::spawn_blocking(move || ListFile::open(&path, reading)).await?;
+        let file = match opened {
+            Ok(file) => Arc::new(file),
+            Err(error) => return Ok(self.unreadable(&error)),
         };
-        let mut contacts = match Contacts::new(file, self.country) {
-            Ok(contacts) => contacts,
-            Err(message) => return Ok(usage(format_args!("{}: {message}", self.file.display()))),
+        if let Some(remark) = file.remark() {
+            note(format_args!("{} {remark}", self.file.display()));
+        }
+        let rules = self.rules(ctx, &campaign, mapping);
+        let new =
+            NewImport { campaign: campaign.id, list: self.list_name(), digest: self.digest(&file, &rules) };
+        if self.restart {
+            let dropped = store.drop_import(campaign.id).await?;
+            note(format_args!("dropped {dropped} contacts of an import that was not finished"));
+        }
+        let place = match self.dry_run {
+            true => Place::Rehearsal(store.find_import(&new, now_ms()).await?, Seen::new().await?),
+            false => Place::Campaign(store.begin_import(&new, now_ms()).await?),
         };
+        let outcome = match Outcome::new(&self.file, &new.list, self.errors.as_deref()) {
+            Ok(outcome) => outcome,
+            Err(error) => return Ok(usage(format_args!("--errors: {error}"))),
+        };
+        let running = Running { store: &store, campaign: &campaign, place, outcome };
+        self.read(ctx, running, file, rules).await
+    }
+
+    fn unreadable(&self, error: &ListError) -> ExitCode {
+        usage(format_args!("{}: {error}", self.file.display()))
+    }
+
+    fn list_name(&self) -> String {
+        let of_file = || self.file.file_name().map(|name| name.to_string_lossy().into_owned());
+        self.list.clone().or_else(of_file).unwrap_or_default()
+    }
+
+    fn rules(&self, ctx: &Context, campaign: &Campaign, mapping: Mapping) -> Rules {
         let scenario = match input::scenario(ctx, Path::new(&campaign.scenario)) {
             Ok((_, scenario)) => Some(scenario),
             Err(message) => {
@@ -88,134 +133,213 @@ impl Import {
                 None
             }
         };
-        let mut run = Running {
-            store: &store,
-            campaign: campaign.id,
+        Rules {
+            country: self.country,
+            mapping,
+            default_zone: self.default_zone.clone(),
+            number_only: false,
             scenario,
-            seen: HashMap::new(),
-            batch: Vec::with_capacity(BATCH),
-            summary: Summary { dry_run: self.dry_run, ..Summary::default() },
-            complaints: Complaints::new(&self.file, self.errors.as_deref())?,
+            now_ms: now_ms(),
+        }
+    }
+
+    /// Of the file and of how it is read: what is cut off goes on only with the same.
+    fn digest(&self, file: &ListFile, rules: &Rules) -> String {
+        let how = (
+            self.country,
+            &rules.mapping,
+            &self.default_zone,
+            &self.sheet,
+            file.encoding(),
+            self.list_name(),
+        );
+        let digest = Sha256::digest(format!("{} {how:?}", file.digest()));
+        digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// Rows from the file into the campaign until its end, or Ctrl-C.
+    async fn read(
+        &self,
+        ctx: &Context,
+        mut running: Running<'_>,
+        file: Arc<ListFile>,
+        rules: Rules,
+    ) -> anyhow::Result<ExitCode> {
+        if let Some(rows) = running.place.resumes_at() {
+            note(format_args!("goes on after row {rows}, where it was cut off"));
+        }
+        let bar = Bar::new(&file)?;
+        let encoding = file.encoding();
+        let mut batches = Batches::spawn(file, rules, BATCH);
+        let stop = tokio::signal::ctrl_c();
+        tokio::pin!(stop);
+        loop {
+            let batch = tokio::select! {
+                biased;
+                _ = &mut stop => {
+                    bar.clear();
+                    running.cut_off("stopped");
+                    return Ok(ExitCode::from(exit::FAILED));
+                }
+                batch = batches.next() => batch,
+            };
+            let batch = match batch {
+                Ok(Some(batch)) => batch,
+                Ok(None) => break,
+                Err(error) => {
+                    bar.clear();
+                    let code = self.unreadable(&error);
+                    running.give_up(&error).await?;
+                    return Ok(code);
+                }
+            };
+            if let Err(error) = running.take(batch).await {
+                bar.clear();
+                running.cut_off("cut off");
+                return Err(error);
+            }
+            bar.set(running.outcome.rows());
+        }
+        bar.clear();
+        running.finish(ctx, self, encoding).await
+    }
+}
+
+/// Where rows go.
+enum Place {
+    Campaign(Open),
+    /// Nowhere: what would become of them. With the import that the file would go on with.
+    Rehearsal(Option<Open>, Seen),
+}
+
+impl Place {
+    /// Rows that were read before, where it goes on.
+    fn resumes_at(&self) -> Option<u64> {
+        let import = match self {
+            Self::Campaign(import) => Some(import),
+            Self::Rehearsal(import, _) => import.as_ref(),
         };
-        while let Some(row) = contacts.next_row() {
-            run.take(row).await?;
-        }
-        let summary = run.finish().await?;
-        if ctx.json {
-            document(&summary)?;
-        } else {
-            say(summary.line(&self.name))?;
-        }
-        Ok(ExitCode::from(if summary.bad > 0 { exit::FAILED } else { exit::OK }))
+        import.map(Open::rows_read).filter(|rows| *rows > 0)
     }
 }
 
 struct Running<'a> {
     store: &'a Store,
-    campaign: i64,
-    scenario: Option<Arc<Scenario>>,
-    /// Numbers of this file and the line each first stood on.
-    seen: HashMap<String, u64>,
-    batch: Vec<NewContact>,
-    summary: Summary,
-    complaints: Complaints,
+    campaign: &'a Campaign,
+    place: Place,
+    outcome: Outcome,
 }
 
 impl Running<'_> {
-    async fn take(&mut self, row: Result<Row, BadRow>) -> anyhow::Result<()> {
-        self.summary.rows += 1;
-        let row = match row.and_then(|row| self.check(row)) {
-            Ok(row) => row,
-            Err(bad) => {
-                self.summary.bad += 1;
-                return self.complaints.add(&bad);
+    async fn take(&mut self, batch: Vec<Result<Row, BadRow>>) -> anyhow::Result<()> {
+        let mut rows = Vec::with_capacity(batch.len());
+        for row in batch {
+            match row {
+                Ok(row) => rows.push((row.contact, row.original)),
+                Err(bad) => self.outcome.bad(&bad)?,
             }
-        };
-        if self.seen.contains_key(&row.contact.number) {
-            self.summary.repeated_in_file += 1;
-            return Ok(());
         }
-        self.seen.insert(row.contact.number.clone(), row.line);
-        self.batch.push(row.contact);
-        if self.batch.len() == BATCH {
-            self.write().await?;
+        let (contacts, originals): (Vec<NewContact>, Vec<String>) = rows.into_iter().unzip();
+        let rows_read = self.outcome.rows() + u64::try_from(contacts.len())?;
+        let placed = self.place_all(&contacts, rows_read).await?;
+        for ((contact, original), placed) in contacts.iter().zip(originals).zip(placed) {
+            self.outcome.good(contact, placed, original)?;
         }
         Ok(())
     }
 
-    /// Whether the scenario can be run with the row's variables.
-    fn check(&self, row: Row) -> Result<Row, BadRow> {
-        let Some(scenario) = &self.scenario else { return Ok(row) };
-        match ScenarioRun::new(Arc::clone(scenario), &row.contact.variables) {
-            Ok(_) => Ok(row),
-            Err(error) => Err(BadRow { line: row.line, message: error.to_string() }),
+    async fn place_all(&mut self, contacts: &[NewContact], rows_read: u64) -> anyhow::Result<Vec<Placed>> {
+        match &mut self.place {
+            Place::Campaign(import) if rows_read <= import.rows_read() => {
+                Ok(self.store.placed(self.campaign.id, Some(import), contacts).await?)
+            }
+            Place::Campaign(import) => {
+                let placed = self.store.add_to_import(import, contacts, rows_read, now_ms()).await?;
+                tokio::time::sleep(YIELD).await;
+                Ok(placed)
+            }
+            Place::Rehearsal(import, seen) => {
+                let lines: Vec<_> = contacts
+                    .iter()
+                    .map(|contact| (contact.number.clone(), contact.line.unwrap_or(0)))
+                    .collect();
+                let before = seen.before(&lines).await?;
+                let placed = self.store.placed(self.campaign.id, import.as_ref(), contacts).await?;
+                let listed = self.store.on_lists(&self.campaign.name, contacts).await?;
+                self.outcome.listed(listed.len());
+                let of_both = placed.into_iter().zip(before).map(|(placed, before)| match (placed, before) {
+                    (Placed::Added, Some(line)) => Placed::Repeated { line },
+                    (placed, _) => placed,
+                });
+                Ok(of_both.collect())
+            }
         }
     }
 
-    async fn write(&mut self) -> anyhow::Result<()> {
-        let (mut added, mut had) = (0, 0);
-        if self.summary.dry_run {
-            for placed in self.store.placed(self.campaign, None, &self.batch).await? {
-                match placed {
-                    Placed::Added => added += 1,
-                    Placed::Repeated { .. } | Placed::Had => had += 1,
-                }
-            }
-        } else {
-            let imported = self.store.import_contacts(self.campaign, &self.batch, now_ms()).await?;
-            (added, had) = (imported.added, imported.had.len());
+    /// What is in stays there, unseen, to go on with.
+    fn cut_off(&self, how: &str) {
+        match &self.place {
+            Place::Rehearsal(..) => note(format_args!("{how}; nothing was done")),
+            Place::Campaign(import) => note(format_args!(
+                "{how} after {} rows: nobody of this file is called yet. Give the same command again to go on; \
+                 --restart drops what is in and begins anew.",
+                import.rows_read()
+            )),
         }
-        self.summary.added += u64::try_from(added)?;
-        self.summary.already_in_campaign += u64::try_from(had)?;
-        self.batch.clear();
+    }
+
+    /// The file cannot be read to its end. One that never will be leaves nothing behind.
+    async fn give_up(self, error: &ListError) -> anyhow::Result<()> {
+        match (&self.place, error) {
+            (Place::Rehearsal(..), _) => {}
+            (Place::Campaign(_), ListError::Read(_)) => self.cut_off("cut off"),
+            (Place::Campaign(_), ListError::Refused(_) | ListError::Header(_)) => {
+                self.store.drop_import(self.campaign.id).await?;
+            }
+        }
         Ok(())
     }
 
-    async fn finish(mut self) -> anyhow::Result<Summary> {
-        self.write().await?;
-        self.complaints.finish()?;
-        Ok(self.summary)
+    async fn finish(
+        self,
+        ctx: &Context,
+        args: &Import,
+        encoding: Option<&'static str>,
+    ) -> anyhow::Result<ExitCode> {
+        let resumed = self.place.resumes_at();
+        if let Place::Campaign(import) = &self.place {
+            self.store.publish_import(import, now_ms()).await?;
+        }
+        let bad = self.outcome.finish(outcome::Circumstances {
+            campaign: &args.name,
+            json: ctx.json,
+            dry_run: args.dry_run,
+            resumed,
+            encoding,
+        })?;
+        Ok(ExitCode::from(if bad > 0 { exit::FAILED } else { exit::OK }))
     }
 }
 
-impl Complaints {
-    fn new(file: &Path, errors: Option<&Path>) -> anyhow::Result<Self> {
-        let mut csv = errors.map(csv::Writer::from_path).transpose()?;
-        if let Some(csv) = &mut csv {
-            csv.write_record(["line", "reason"])?;
-        }
-        Ok(Self { file: file.display().to_string(), shown: 0, csv })
-    }
-
-    fn add(&mut self, bad: &BadRow) -> anyhow::Result<()> {
-        self.shown += 1;
-        if self.shown <= SHOWN {
-            note(format_args!("{}:{}: {}", self.file, bad.line, bad.message));
-        }
-        if let Some(csv) = &mut self.csv {
-            csv.write_record([&bad.line.to_string(), &bad.message])?;
-        }
-        Ok(())
-    }
-
-    fn finish(mut self) -> anyhow::Result<()> {
-        if let Some(csv) = &mut self.csv {
-            csv.flush()?;
-        }
-        if self.shown > SHOWN {
-            let hint = if self.csv.is_some() { "" } else { "; --errors FILE keeps them all" };
-            note(format_args!("{}: and {} more bad rows{hint}", self.file, self.shown - SHOWN));
-        }
-        Ok(())
-    }
+/// How far it is, on a terminal's stderr.
+struct Bar {
+    bar: ProgressBar,
+    done: Arc<std::sync::atomic::AtomicU64>,
 }
 
-impl Summary {
-    fn line(&self, campaign: &str) -> String {
-        let verb = if self.dry_run { "would be added" } else { "added" };
-        format!(
-            "{} rows: {} {verb} to `{campaign}`, {} repeated in the file, {} already in the campaign, {} bad",
-            self.rows, self.added, self.repeated_in_file, self.already_in_campaign, self.bad
-        )
+impl Bar {
+    fn new(file: &ListFile) -> anyhow::Result<Self> {
+        let (bytes, done) = file.progress();
+        let style = ProgressStyle::with_template("{elapsed_precise} [{bar:30}] {percent}% {msg}")?;
+        Ok(Self { bar: ProgressBar::new(bytes).with_style(style.progress_chars("=> ")), done })
+    }
+
+    fn set(&self, rows: u64) {
+        self.bar.set_position(self.done.load(Ordering::Relaxed).min(self.bar.length().unwrap_or(0)));
+        self.bar.set_message(format!("{rows} rows"));
+    }
+
+    fn clear(&self) {
+        self.bar.finish_and_clear();
     }
 }

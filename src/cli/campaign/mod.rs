@@ -1,6 +1,5 @@
 //! `sidetone campaign`: make, fill, run and watch campaigns.
 
-pub(super) mod contacts;
 mod export;
 mod import;
 mod ledger;
@@ -38,7 +37,7 @@ pub struct Campaign {
 enum Command {
     /// Make a campaign.
     Create(Create),
-    /// Add contacts from a CSV file.
+    /// Add contacts from a CSV or .xlsx file.
     Import(import::Import),
     /// Start it and watch until everybody was called.
     Run(watch::Run),
@@ -103,7 +102,7 @@ struct Create {
 }
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  sidetone campaign callback spring +33612345678 --at 2026-11-21T15:00")]
+#[command(after_help = "Example:\n  sidetone campaign callback spring +33612345678 --at 2027-03-01T15:00")]
 struct Callback {
     /// The campaign.
     name: String,
@@ -210,6 +209,12 @@ async fn callback(ctx: &Context, args: Callback) -> anyhow::Result<ExitCode> {
         Ok(number) => number,
         Err(message) => return Ok(usage(message)),
     };
+    if args.at.as_millisecond() < now_ms() {
+        return Ok(usage(format_args!(
+            "--at: {} is in the past",
+            table::local_time(args.at.as_millisecond())
+        )));
+    }
     let store = Store::open(&ctx.config.store.url).await?;
     let campaign = store.campaign(&args.name).await?;
     if !store.call_back(campaign.id, &number, args.at.as_millisecond()).await? {
@@ -233,13 +238,13 @@ async fn callback(ctx: &Context, args: Callback) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// `2026-11-21T15:00+01:00`, or without an offset in this machine's time zone.
+/// `2027-03-01T15:00+01:00`, or without an offset in this machine's time zone.
 fn parse_time(text: &str) -> Result<Timestamp, String> {
     let local = || Some(text.parse::<DateTime>().ok()?.to_zoned(TimeZone::system()).ok()?.timestamp());
     text.parse()
         .ok()
         .or_else(local)
-        .ok_or_else(|| format!("`{text}` is no time: write 2026-11-21T15:00 or 2026-11-21T15:00+01:00"))
+        .ok_or_else(|| format!("`{text}` is no time: write 2027-03-01T15:00 or 2027-03-01T15:00+01:00"))
 }
 
 async fn status(ctx: &Context, name: &str) -> anyhow::Result<ExitCode> {
