@@ -50,6 +50,9 @@ struct Report {
     /// Null where it is left out or not installed.
     postgres: Option<Database>,
     day: day::Day,
+    /// The day's.
+    #[serde(flatten)]
+    books: audit::Books,
 }
 
 impl CampaignArgs {
@@ -73,10 +76,11 @@ impl CampaignArgs {
             }
         }
         let plan = day::Plan { contacts: self.contacts, sidecars: self.sidecars, seed: self.seed };
-        let day = day::run(&plan, folder.path()).await?;
-        let report = Report { contacts: self.contacts, sidecars: self.sidecars, sqlite, postgres, day };
+        let (day, books) = day::run(&plan, folder.path()).await?;
+        let report =
+            Report { contacts: self.contacts, sidecars: self.sidecars, sqlite, postgres, day, books };
         report.show(json)?;
-        Ok(ExitCode::from(u8::from(!report.day.books.balance())))
+        Ok(ExitCode::from(u8::from(!report.books.balance())))
     }
 
     async fn database(&self, url: &str, folder: &Path, list: &Path) -> anyhow::Result<Database> {
@@ -101,7 +105,8 @@ impl Report {
             let Some(Database { import, claim }) = database else { continue };
             writeln!(out, "{name}\n{import}\n{claim}")?;
         }
-        let day::Day { dialled, lost, counts, books, wall_s, .. } = &self.day;
+        let day::Day { dialled, lost, counts, wall_s, .. } = &self.day;
+        let books = &self.books;
         writeln!(
             out,
             "A day with {} sidecars, in {wall_s:.0} s\n  {} contacts: {} done, {} wait; {dialled} calls, {lost} lost with a \

@@ -51,8 +51,6 @@ pub(super) struct Day {
     /// Calls of the sidecar that died.
     pub(super) lost: u64,
     pub(super) claims: u64,
-    #[serde(flatten)]
-    pub(super) books: audit::Books,
 }
 
 /// A call that was dialled, and what it will have come to.
@@ -83,7 +81,7 @@ struct World {
     claims: u64,
 }
 
-pub(super) async fn run(plan: &Plan, folder: &Path) -> anyhow::Result<Day> {
+pub(super) async fn run(plan: &Plan, folder: &Path) -> anyhow::Result<(Day, audit::Books)> {
     let begun = Instant::now();
     let url = format!("sqlite:{}", folder.join("day.db").display());
     let store = Store::open(&url).await?;
@@ -115,7 +113,7 @@ pub(super) async fn run(plan: &Plan, folder: &Path) -> anyhow::Result<Day> {
         sidecar.store.close().await;
     }
     store.close().await;
-    Ok(Day {
+    let day = Day {
         hours: 24,
         wall_s: rounded(begun.elapsed().as_secs_f64()),
         cps: world.campaign.cps,
@@ -124,8 +122,8 @@ pub(super) async fn run(plan: &Plan, folder: &Path) -> anyhow::Result<Day> {
         counts,
         lost,
         claims: world.claims,
-        books,
-    })
+    };
+    Ok((day, books))
 }
 
 /// A campaign that is through with everybody's first attempt in about half of the hours in which it may call.

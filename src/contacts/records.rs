@@ -22,6 +22,7 @@ pub(super) struct Records<R> {
     /// Lines that turned out to be rows of their own.
     again: VecDeque<Line>,
     parser: csv_core::Reader,
+    delimiter: u8,
     text: Vec<u8>,
     text_end: usize,
     ends: Vec<usize>,
@@ -36,6 +37,7 @@ impl<R: Read> Records<R> {
             lines: Lines::new(BufReader::with_capacity(64 * 1024, input)),
             again: VecDeque::new(),
             parser: csv_core::Reader::new(),
+            delimiter: b',',
             text: vec![0; 1024],
             text_end: 0,
             ends: vec![0; 32],
@@ -81,16 +83,18 @@ impl<R: Read> Records<R> {
                     if line.bytes.starts_with("\u{feff}".as_bytes()) {
                         line.bytes.drain(..3);
                     }
-                    self.parser = csv_core::ReaderBuilder::new().delimiter(delimiter(&line.bytes)).build();
+                    self.delimiter = delimiter(&line.bytes);
+                    self.parser = csv_core::ReaderBuilder::new().delimiter(self.delimiter).build();
                 }
             }
             let whole = self.feed(&line.bytes);
             let next = line.number + 1;
             held.push(line);
             if whole {
-                // A quote too many makes one row of several, and of a strange width.
+                // A quote too many makes one row of several.
                 let strange = self.fields.is_some_and(|fields| fields != self.ends_end);
-                return Ok(Some(match held.len() > 1 && strange {
+                let joined = held.len() > 1 && (strange || !well_quoted(&held, self.delimiter));
+                return Ok(Some(match joined {
                     true => Err(self.open_quote(held, &format!("line {}", next - 1))),
                     false => self.row(&held),
                 }));
@@ -159,6 +163,36 @@ impl<R: Read> Records<R> {
         let line = held.first().map_or(0, |line| line.number);
         BadRow { line, reason: Reason::OpenQuote, message, original: original(&held) }
     }
+}
+
+/// Whether every quote that ends a field is followed by the next field or the row's end.
+fn well_quoted(held: &[Line], delimiter: u8) -> bool {
+    let bytes: Vec<u8> = held.iter().flat_map(|line| line.bytes.iter().copied()).collect();
+    let (mut at, mut field_begins) = (0, true);
+    while at < bytes.len() {
+        if !(field_begins && bytes[at] == b'"') {
+            field_begins = bytes[at] == delimiter;
+            at += 1;
+            continue;
+        }
+        at += 1;
+        loop {
+            match (bytes.get(at), bytes.get(at + 1)) {
+                (Some(b'"'), Some(b'"')) => at += 2,
+                (Some(b'"'), next) => {
+                    if !next.is_none_or(|next| [delimiter, b'\n', b'\r', b' '].contains(next)) {
+                        return false;
+                    }
+                    break;
+                }
+                (Some(_), _) => at += 1,
+                (None, _) => return false,
+            }
+        }
+        at += 1;
+        field_begins = false;
+    }
+    true
 }
 
 fn too_long(line: &Line, length: u64) -> BadRow {
