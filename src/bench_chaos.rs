@@ -18,6 +18,7 @@ use account::Seen;
 use sidecar::Sidecar;
 
 use crate::{
+    bench::Random,
     config::Config,
     sim::DropStream,
     store::{LEASE, NewCampaign, NewContact, Store, now_ms, scratch::ScratchPostgres},
@@ -254,21 +255,4 @@ async fn retry<E>(mut work: impl AsyncFnMut() -> Result<(), E>) -> Result<(), E>
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     work().await
-}
-
-/// SplitMix64.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, n: u64) -> u64 {
-        self.next() % n.max(1)
-    }
 }

@@ -6,7 +6,9 @@ pub mod load;
 mod meter;
 mod peer;
 mod process;
+mod random;
 pub mod stream;
 mod wer;
 
 pub use peer::PeerError;
+pub(crate) use random::Random;

@@ -16,7 +16,10 @@ use sidetone_core::{
 };
 
 use super::{audit, measure::rounded};
-use crate::store::{Campaign, CampaignCounts, FinishedCall, NewCampaign, NewContact, NewImport, Store};
+use crate::{
+    bench::Random,
+    store::{Campaign, CampaignCounts, FinishedCall, NewCampaign, NewContact, NewImport, Store},
+};
 
 const CAMPAIGN: &str = "day";
 /// Monday 2026-03-02T00:00Z.
@@ -214,7 +217,7 @@ impl World {
         self.claims += 1;
         for claim in &claimed {
             sidecar.pacer.started(since);
-            let (disposition, lasts_ms) = self.random.call();
+            let (disposition, lasts_ms) = outcome(&mut self.random);
             let ends_ms = now + lasts_ms;
             self.live[index] += 1;
             self.ends.push(Reverse((ends_ms, claim.call.to_string())));
@@ -266,34 +269,17 @@ fn answered(disposition: Disposition) -> bool {
     matches!(disposition, Disposition::Completed | Disposition::Machine)
 }
 
-/// Sebastiano Vigna's SplitMix64 (2015).
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, n: u64) -> u64 {
-        self.next() % n
-    }
-
-    /// What a call comes to, and how long it lasts in milliseconds.
-    fn call(&mut self) -> (Disposition, i64) {
-        let (disposition, shortest_s, longest_s) = match self.below(100) {
-            0..35 => (Disposition::Completed, 20, 60),
-            35..60 => (Disposition::Machine, 10, 30),
-            60..85 => (Disposition::NoAnswer, 25, 35),
-            85..93 => (Disposition::Busy, 1, 4),
-            93..95 => (Disposition::Congestion, 1, 3),
-            95..98 => (Disposition::Unreachable, 1, 6),
-            _ => (Disposition::Failed, 1, 2),
-        };
-        let lasts_ms = shortest_s * 1000 + self.below((longest_s - shortest_s) * 1000);
-        (disposition, i64::try_from(lasts_ms).unwrap_or(0))
-    }
+/// What a call comes to, and how long it lasts in milliseconds.
+fn outcome(random: &mut Random) -> (Disposition, i64) {
+    let (disposition, shortest_s, longest_s) = match random.below(100) {
+        0..35 => (Disposition::Completed, 20, 60),
+        35..60 => (Disposition::Machine, 10, 30),
+        60..85 => (Disposition::NoAnswer, 25, 35),
+        85..93 => (Disposition::Busy, 1, 4),
+        93..95 => (Disposition::Congestion, 1, 3),
+        95..98 => (Disposition::Unreachable, 1, 6),
+        _ => (Disposition::Failed, 1, 2),
+    };
+    let lasts_ms = shortest_s * 1000 + random.below((longest_s - shortest_s) * 1000);
+    (disposition, i64::try_from(lasts_ms).unwrap_or(0))
 }
