@@ -3,7 +3,9 @@
 use std::{
     collections::{HashMap, VecDeque},
     fmt,
+    future::poll_fn,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    task::{Context, Poll, Waker},
     time::{Duration, Instant},
 };
 
@@ -12,7 +14,7 @@ use sidetone_core::{
     frame::SampleRate,
 };
 use subtle::ConstantTimeEq;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::oneshot;
 
 use super::{
     MediaEvent,
@@ -179,18 +181,19 @@ pub struct MediaReceiver {
 impl MediaReceiver {
     /// The next event; `None` once the call was released and everything was taken. Cancelling loses nothing.
     pub async fn recv(&mut self) -> Option<MediaEvent> {
-        loop {
-            {
-                let mut state = self.slot.state();
-                if let Some(event) = state.ring.pop() {
-                    return Some(event);
-                }
-                if state.released {
-                    return None;
-                }
-            }
-            self.slot.arrived.notified().await;
+        poll_fn(|cx| self.poll_recv(cx)).await
+    }
+
+    fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<MediaEvent>> {
+        let mut state = self.slot.state();
+        if let Some(event) = state.ring.pop() {
+            return Poll::Ready(Some(event));
         }
+        if state.released {
+            return Poll::Ready(None);
+        }
+        state.waiting = Some(cx.waker().clone());
+        Poll::Pending
     }
 
     /// The next event if one waits: for taking a burst without going back to the runtime.
@@ -215,13 +218,14 @@ impl Drop for MediaReceiver {
 #[derive(Debug)]
 pub(super) struct Slot {
     state: Mutex<State>,
-    arrived: Notify,
 }
 
 #[derive(Debug)]
 struct State {
     tokens: VecDeque<Token>,
     ring: Ring,
+    /// The call, while it waits for something in the ring.
+    waiting: Option<Waker>,
     /// Counts connections; only the newest may bring anything.
     generation: u64,
     /// `Up` was said and `Down` was not.
@@ -244,7 +248,6 @@ impl Feed {
     /// One binary message: one lock and at most one wake-up, however many frames it holds.
     pub(super) fn audio(&self, wire: &mut Wire, message: &[u8], stats: &MediaStats) -> Result<(), OddLength> {
         let Some(mut state) = self.current() else { return Ok(()) };
-        let asleep = state.ring.is_empty();
         let (mut taken, mut dropped) = (0, 0);
         wire.push(message, |frame| {
             taken += 1;
@@ -253,21 +256,17 @@ impl Feed {
         if !message.is_empty() {
             state.last_audio = Instant::now();
         }
-        let wake = asleep && !state.ring.is_empty();
-        drop(state);
-        stats.count_frames(taken, dropped);
-        if wake {
-            self.slot.arrived.notify_one();
+        if taken > 0 {
+            wake(state);
         }
+        stats.count_frames(taken, dropped);
         Ok(())
     }
 
     pub(super) fn text(&self, text: String, stats: &MediaStats) {
         let Some(mut state) = self.current() else { return };
-        let kept = state.ring.push_text(text);
-        drop(state);
-        if kept {
-            self.slot.arrived.notify_one();
+        if state.ring.push_text(text) {
+            wake(state);
         } else {
             stats.count_dropped_text();
         }
@@ -280,8 +279,7 @@ impl Feed {
         }
         state.live = None;
         state.ring.push_control(MediaEvent::Down(end));
-        drop(state);
-        self.slot.arrived.notify_one();
+        wake(state);
     }
 
     fn current(&self) -> Option<MutexGuard<'_, State>> {
@@ -302,6 +300,7 @@ impl Default for Slot {
         let state = State {
             tokens: VecDeque::with_capacity(1),
             ring: Ring::default(),
+            waiting: None,
             generation: 0,
             up: false,
             live: None,
@@ -309,7 +308,7 @@ impl Default for Slot {
             paused: false,
             released: false,
         };
-        Self { state: Mutex::new(state), arrived: Notify::new() }
+        Self { state: Mutex::new(state) }
     }
 }
 
@@ -343,8 +342,7 @@ impl Slot {
         }
         state.ring.push_control(MediaEvent::Up);
         let feed = Feed { slot: self.clone(), generation: state.generation };
-        drop(state);
-        self.arrived.notify_one();
+        wake(state);
         Some((feed, stopped))
     }
 
@@ -365,12 +363,20 @@ impl Slot {
         if let Some(stop) = state.live.take() {
             let _ = stop.send(StreamEnd::Closed);
         }
-        drop(state);
-        self.arrived.notify_one();
+        wake(state);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         lock(&self.state)
+    }
+}
+
+/// Lets the call look, if it waits; the lock is free by then.
+fn wake(mut state: MutexGuard<'_, State>) {
+    let waiting = state.waiting.take();
+    drop(state);
+    if let Some(waiting) = waiting {
+        waiting.wake();
     }
 }
 

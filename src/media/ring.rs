@@ -22,10 +22,6 @@ pub(super) struct Ring {
 }
 
 impl Ring {
-    pub(super) fn is_empty(&self) -> bool {
-        self.events.is_empty()
-    }
-
     /// Whether room was made by dropping the oldest frame.
     pub(super) fn push_frame(&mut self, frame: Frame) -> bool {
         let full = self.frames == CAPACITY;

@@ -4,11 +4,13 @@ pub(crate) mod history;
 mod journal;
 mod prompts;
 mod recording;
+mod streams;
 #[cfg(test)]
 mod tests;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
+use futures_util::StreamExt;
 use sidetone_core::{
     call::{
         Call, CallConfig, CallId, Command, Event, HangupCause, HangupReason, Heard, Input, PlayId, Purpose,
@@ -35,6 +37,7 @@ use journal::Journal;
 pub use prompts::PromptSounds;
 use recording::Recording;
 pub use recording::RecordingPlan;
+use streams::{Said, Sources};
 
 /// A call without its switch for so long is over.
 const SWITCH_LOST: Duration = Duration::from_secs(10);
@@ -95,7 +98,8 @@ pub async fn run(shells: Shells, order: Order) -> FinishedCall {
     let (transcripts, arrived) = mpsc::channel(TRANSCRIPTS);
     let (sounds, sounds_arrived) = mpsc::channel(SOUNDS);
     let link = shells.switch.link();
-    let streams = Streams { events, media, arrived, sounds: sounds_arrived, end: order.end, link };
+    let sources =
+        Sources { switch: events, transcripts: arrived, sounds: sounds_arrived, end: order.end, link };
     let mut session = Session {
         journal: Journal::new(&order.call, shells.store.clone(), shells.metrics.call()),
         history: History::new(shells.rate, shells.asr.is_some()),
@@ -110,18 +114,8 @@ pub async fn run(shells: Shells, order: Order) -> FinishedCall {
         answered: false,
     };
     session.begin(order.leg, url);
-    session.follow(streams).await;
+    session.follow(sources, media).await;
     session.finish().await
-}
-
-/// Everything a call hears from.
-struct Streams {
-    events: mpsc::Receiver<SwitchEvent>,
-    media: MediaReceiver,
-    arrived: mpsc::Receiver<JobDone>,
-    sounds: mpsc::Receiver<(PlayId, Arc<PromptAudio>)>,
-    end: watch::Receiver<Option<HangupReason>>,
-    link: watch::Receiver<Link>,
 }
 
 struct Session {
@@ -152,7 +146,8 @@ impl Session {
         }
     }
 
-    async fn follow(&mut self, mut streams: Streams) {
+    async fn follow(&mut self, sources: Sources, mut media: MediaReceiver) {
+        let mut sources = sources.merged();
         let mut link_lost = None;
         let mut alarm = std::pin::pin!(sleep_until(Instant::now() + FAR));
         loop {
@@ -167,24 +162,15 @@ impl Session {
             }
             tokio::select! {
                 biased;
-                event = streams.events.recv() => match event {
-                    Some(event) => self.switch_event(event),
-                    // The adapter is gone: nothing will ever come of this call.
-                    None => self.input(Input::SwitchLost),
+                Some(said) = sources.next() => match said {
+                    Said::Switch(event) => self.switch_event(event),
+                    Said::SwitchGone => self.input(Input::SwitchLost),
+                    Said::Transcript(done) => self.transcript(done),
+                    Said::Sound(id, audio) => self.input(Input::PromptAudio { id, audio }),
+                    Said::EndRequested(reason) => self.input(Input::EndRequested(reason)),
+                    Said::Link(link) => link_lost = self.link_changed(link),
                 },
-                Some(done) = streams.arrived.recv() => self.transcript(done),
-                Some((id, audio)) = streams.sounds.recv() => self.input(Input::PromptAudio { id, audio }),
-                Some(event) = streams.media.recv() => self.media(event, &mut streams.media),
-                Ok(()) = streams.end.changed() => {
-                    let reason = *streams.end.borrow_and_update();
-                    if let Some(reason) = reason {
-                        self.input(Input::EndRequested(reason));
-                    }
-                }
-                Ok(()) = streams.link.changed() => {
-                    let link = *streams.link.borrow_and_update();
-                    link_lost = self.link_changed(link);
-                }
+                Some(event) = media.recv() => self.media(event, &mut media),
                 () = &mut alarm => {
                     let now = Instant::now();
                     alarm.as_mut().reset(now + FAR);

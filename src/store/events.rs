@@ -12,8 +12,8 @@ use std::{
 
 use serde::Serialize;
 use sidetone_core::call::{CallId, Event};
-use sqlx::{AnyPool, Row};
-use tokio::sync::{mpsc, oneshot};
+use sqlx::{AnyPool, AssertSqlSafe, Row};
+use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::{Dialect, Store, StoreError, begin, turn::Turns, words};
 
@@ -23,6 +23,10 @@ pub const EVENT_QUEUE: usize = 8192;
 
 /// The most events in one transaction.
 const BATCH: usize = 512;
+/// How long an event may wait for others to share its transaction: a transaction costs a hundred times an event.
+const GATHER: Duration = Duration::from_millis(100);
+/// Rows of one `insert`, largest first: few texts, so that the database knows each already.
+const ROWS: [usize; 3] = [16, 4, 1];
 /// How often a batch that the database refuses is tried again before it is dropped and counted.
 const TRIES: u32 = 6;
 /// How long an outcome waits for the events before it.
@@ -69,16 +73,42 @@ pub(super) struct Writer {
     pub(super) record_dir: Option<PathBuf>,
 }
 
-pub(super) fn spawn(writer: Writer) -> mpsc::Sender<Job> {
-    let (events, jobs) = mpsc::channel(EVENT_QUEUE);
-    tokio::spawn(writer.run(jobs));
-    events
+/// Where events are handed over.
+#[derive(Debug)]
+pub(super) struct Outbox {
+    jobs: mpsc::Sender<Job>,
+    /// Somebody waits, or the queue is half full: the writer gathers no longer.
+    hurry: Arc<Notify>,
+}
+
+pub(super) fn spawn(writer: Writer) -> Outbox {
+    let (jobs, waiting) = mpsc::channel(EVENT_QUEUE);
+    let hurry = Arc::new(Notify::new());
+    tokio::spawn(writer.run(waiting, Arc::clone(&hurry)));
+    Outbox { jobs, hurry }
+}
+
+impl Outbox {
+    fn offer(&self, job: Job) -> bool {
+        let kept = self.jobs.try_send(job).is_ok();
+        if self.jobs.capacity() < EVENT_QUEUE / 2 {
+            self.hurry.notify_one();
+        }
+        kept
+    }
+
+    async fn hand(&self, job: Job) -> bool {
+        if self.jobs.capacity() < EVENT_QUEUE / 2 {
+            self.hurry.notify_one();
+        }
+        self.jobs.send(job).await.is_ok()
+    }
 }
 
 impl Store {
     /// Hands an event to the writer without waiting. `false`: too many wait, this one is dropped and counted.
     pub fn try_record_event(&self, record: EventRecord) -> bool {
-        let kept = self.inner.events.try_send(Job::Event(Box::new(record))).is_ok();
+        let kept = self.inner.events.offer(Job::Event(Box::new(record)));
         if !kept {
             self.inner.dropped_events.fetch_add(1, Ordering::Relaxed);
         }
@@ -87,7 +117,7 @@ impl Store {
 
     /// Hands an event to the writer, waiting for room: for what must not be missing, such as the last one.
     pub async fn record_event(&self, record: EventRecord) {
-        if self.inner.events.send(Job::Event(Box::new(record))).await.is_err() {
+        if !self.inner.events.hand(Job::Event(Box::new(record))).await {
             self.inner.dropped_events.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -96,7 +126,8 @@ impl Store {
     pub async fn flush_events(&self) {
         let (done, written) = oneshot::channel();
         let flush = async {
-            if self.inner.events.send(Job::Flush(done)).await.is_ok() {
+            if self.inner.events.hand(Job::Flush(done)).await {
+                self.inner.events.hurry.notify_one();
                 // An error means that the writer is gone, and with it whatever could be waited for.
                 written.await.ok();
             }
@@ -143,9 +174,18 @@ impl Store {
 }
 
 impl Writer {
-    async fn run(self, mut jobs: mpsc::Receiver<Job>) {
+    async fn run(self, mut jobs: mpsc::Receiver<Job>, hurry: Arc<Notify>) {
         let mut batch = Vec::with_capacity(BATCH);
-        while jobs.recv_many(&mut batch, BATCH).await > 0 {
+        while let Some(first) = jobs.recv().await {
+            batch.push(first);
+            if matches!(batch[..], [Job::Event(_)]) && jobs.len() < BATCH {
+                tokio::time::timeout(GATHER, hurry.notified()).await.ok();
+            }
+            while batch.len() < BATCH
+                && let Ok(job) = jobs.try_recv()
+            {
+                batch.push(job);
+            }
             let mut records = Vec::with_capacity(batch.len());
             let mut flushes = Vec::new();
             for job in batch.drain(..) {
@@ -154,6 +194,8 @@ impl Writer {
                     Job::Flush(done) => flushes.push(done),
                 }
             }
+            // A call's events side by side: one page of the index, one opening of its file.
+            records.sort_by(|a, b| a.call.cmp(&b.call));
             self.append_lines(&records);
             self.write(&records).await;
             for done in flushes {
@@ -192,19 +234,21 @@ impl Writer {
     async fn insert(&self, records: &[EventRecord]) -> Result<u64, StoreError> {
         let mut repeated = 0;
         let mut tx = begin(&self.pool, &self.writing, self.dialect).await?;
-        for record in records {
-            let done = sqlx::query(
-                "insert into events (call_id, seq, at_ms, media_ms, body) values ($1, $2, $3, $4, $5) \
-                 on conflict (call_id, seq) do nothing",
-            )
-            .bind(record.call.to_string())
-            .bind(record.seq)
-            .bind(record.at_ms)
-            .bind(record.media_ms)
-            .bind(words::json(&record.event))
-            .execute(&mut *tx.tx)
-            .await?;
-            repeated += u64::from(done.rows_affected() == 0);
+        let mut rest = records;
+        while let Some(rows) = ROWS.into_iter().find(|rows| *rows <= rest.len()) {
+            let (now, later) = rest.split_at(rows);
+            let mut insert = sqlx::query(AssertSqlSafe(insert_sql(rows)));
+            for record in now {
+                insert = insert
+                    .bind(record.call.to_string())
+                    .bind(record.seq)
+                    .bind(record.at_ms)
+                    .bind(record.media_ms)
+                    .bind(words::json(&record.event));
+            }
+            let done = insert.execute(&mut *tx.tx).await?;
+            repeated += (rows as u64).saturating_sub(done.rows_affected());
+            rest = later;
         }
         tx.commit().await?;
         Ok(repeated)
@@ -219,6 +263,19 @@ impl Writer {
             }
         }
     }
+}
+
+/// The `insert` of so many events.
+fn insert_sql(rows: usize) -> String {
+    let row = |at: usize| {
+        let place = |column: usize| format!("${}", at * 5 + column);
+        format!("({})", [1, 2, 3, 4, 5].map(place).join(", "))
+    };
+    let rows = (0..rows).map(row).collect::<Vec<_>>().join(", ");
+    format!(
+        "insert into events (call_id, seq, at_ms, media_ms, body) values {rows} \
+         on conflict (call_id, seq) do nothing"
+    )
 }
 
 /// One line of a call's file.

@@ -35,7 +35,6 @@ use std::{
 
 use sidetone_core::{campaign::ControlRefused, webhook::WebhookEvent};
 use sqlx::{Any, AnyConnection, AnyPool, Transaction, any::AnyPoolOptions};
-use tokio::sync::mpsc;
 
 use crate::config::hide_password;
 use turn::{Turn, Turns};
@@ -74,7 +73,7 @@ struct Inner {
     pool: AnyPool,
     dialect: Dialect,
     writing: Turns,
-    events: mpsc::Sender<events::Job>,
+    events: events::Outbox,
     dropped_events: Arc<AtomicU64>,
     /// Where this process serves.
     lease: std::sync::Mutex<Option<lease::Held>>,

@@ -22,6 +22,8 @@ const PRE_EMPHASIS: f32 = 0.9;
 const EARLIEST: i64 = -120;
 const LATEST: i64 = 1000;
 const LAGS: usize = (LATEST - EARLIEST + 1) as usize;
+/// Delays looked at side by side.
+const ABREAST: usize = 16;
 /// The correlation forgets with a time constant of half a second of sound.
 const KEEP: f32 = 0.96;
 /// Frames of sound before the correlation says anything, and between two looks at it.
@@ -243,17 +245,38 @@ impl Correlation {
         }
         self.window[(from - first) as usize..(to - first) as usize]
             .copy_from_slice(&played.audio.low[from as usize..to as usize]);
+        self.correlate(low);
         let mut energy: f32 = self.window[..LOW_PER_FRAME].iter().map(|r| r * r).sum();
-        for lag in 0..LAGS {
-            let window = &self.window[lag..lag + LOW_PER_FRAME];
-            let product: f32 = window.iter().zip(low).map(|(r, x)| r * x).sum();
-            self.product[lag] = self.product[lag] * KEEP + product;
-            self.reference[lag] = self.reference[lag] * KEEP + energy.max(0.0);
-            energy += self.window[lag + LOW_PER_FRAME].powi(2) - window[0].powi(2);
+        for (reference, ends) in self.reference.iter_mut().zip(self.window.windows(LOW_PER_FRAME + 1)) {
+            *reference = *reference * KEEP + energy.max(0.0);
+            energy += ends[LOW_PER_FRAME].powi(2) - ends[0].powi(2);
         }
         self.own = self.own * KEEP + low.iter().map(|x| x * x).sum::<f32>();
         self.frames += 1;
         self.frames >= ENOUGH && self.frames.is_multiple_of(EVERY)
+    }
+
+    /// The frame against the window at every delay, [`ABREAST`] delays at a time: a processor multiplies them side by
+    /// side, where one delay's sum would wait for itself.
+    fn correlate(&mut self, low: &[f32; LOW_PER_FRAME]) {
+        for (block, products) in self.product.chunks_mut(ABREAST).enumerate() {
+            let window = &self.window[block * ABREAST..];
+            let mut sums = [0.0f32; ABREAST];
+            if products.len() == ABREAST {
+                for (x, window) in low.iter().zip(window.windows(ABREAST)) {
+                    for (sum, r) in sums.iter_mut().zip(window) {
+                        *sum += r * x;
+                    }
+                }
+            } else {
+                for (lag, sum) in sums.iter_mut().enumerate().take(products.len()) {
+                    *sum = window[lag..].iter().zip(low).map(|(r, x)| r * x).sum();
+                }
+            }
+            for (product, sum) in products.iter_mut().zip(sums) {
+                *product = *product * KEEP + sum;
+            }
+        }
     }
 
     /// The delay and gain on which this look and the last agree.

@@ -48,6 +48,12 @@ impl Frame {
         (samples.len() == rate.samples_per_frame()).then(|| Self { rate, samples: samples.into() })
     }
 
+    /// As [`Self::new`], without a place where the samples lie together first.
+    #[must_use]
+    pub fn collect(rate: SampleRate, samples: impl ExactSizeIterator<Item = i16>) -> Option<Self> {
+        (samples.len() == rate.samples_per_frame()).then(|| Self { rate, samples: samples.collect() })
+    }
+
     /// 20 ms of digital silence.
     #[must_use]
     pub fn silence(rate: SampleRate) -> Self {
@@ -67,8 +73,9 @@ impl Frame {
     /// Level in dB relative to full scale (a full-scale square wave is 0); -100 for digital silence.
     #[must_use]
     pub fn dbfs(&self) -> f32 {
-        let power: f64 = self.samples.iter().map(|&s| f64::from(s) * f64::from(s)).sum();
-        let rms = (power / self.samples.len() as f64).sqrt() / 32768.0;
+        // In whole numbers, which a processor adds side by side.
+        let power: u64 = self.samples.iter().map(|&s| u64::from(u32::from(s.unsigned_abs()).pow(2))).sum();
+        let rms = (power as f64 / self.samples.len() as f64).sqrt() / 32768.0;
         if rms < 1e-5 { -100.0 } else { 20.0 * rms.log10() as f32 }
     }
 }

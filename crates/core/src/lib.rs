@@ -19,7 +19,7 @@ pub mod frame;
 pub mod hypothesis;
 pub mod music;
 pub mod scenario;
-mod spectrum;
+pub mod spectrum;
 pub mod text;
 pub mod tones;
 pub mod turn;

@@ -8,10 +8,7 @@
 //! Pauses count against music as in E. Scheirer, M. Slaney, "Construction and Evaluation of a Robust
 //! Multifeature Speech/Music Discriminator" (1997): speech has many frames far below its mean level.
 
-use crate::{
-    frame::{Frame, SampleRate},
-    spectrum::{BINS, Spectrum, bin, lobe, peak_hz},
-};
+use crate::spectrum::{BINS, Spectrum, bin, lobe, peak_hz};
 
 #[cfg(test)]
 mod tests;
@@ -44,7 +41,6 @@ type Peaks = [(f32, f32); PEAKS];
 /// Follows one call's audio.
 #[derive(Debug)]
 pub struct MusicDetector {
-    spectrum: Spectrum,
     /// Peaks of the last frames, newest first; (0, 0) where there is none.
     past: [Peaks; LAG],
     steadiness: Average,
@@ -62,11 +58,9 @@ struct Average {
 }
 
 impl MusicDetector {
-    /// Either wire rate.
     #[must_use]
-    pub fn new(_rate: SampleRate) -> Self {
+    pub fn new() -> Self {
         Self {
-            spectrum: Spectrum::new(),
             past: [[(0.0, 0.0); PEAKS]; LAG],
             steadiness: Average::default(),
             amplitude: Average::default(),
@@ -76,15 +70,14 @@ impl MusicDetector {
         }
     }
 
-    /// Takes the next frame, and whether the voice detector took it for a voice (music mostly is; a hum or a
-    /// fan is not). Returns [`Self::likelihood`].
-    pub fn push(&mut self, frame: &Frame, voiced: bool) -> f32 {
-        self.spectrum.feed(frame);
-        let dbfs = frame.dbfs();
+    /// Takes the next frame, which `line` has been fed, and whether the voice detector took it for a voice (music
+    /// mostly is; a hum or a fan is not). Returns [`Self::likelihood`].
+    pub fn push(&mut self, line: &mut Spectrum, voiced: bool) -> f32 {
+        let dbfs = line.dbfs();
         let amplitude = 10f32.powf(dbfs / 20.0);
         self.amplitude.add(amplitude);
         self.low.add(if amplitude < 0.5 * self.amplitude.mean { 1.0 } else { 0.0 });
-        let peaks = if dbfs > QUIET_DBFS { self.look(voiced) } else { [(0.0, 0.0); PEAKS] };
+        let peaks = if dbfs > QUIET_DBFS { self.look(line.power(), voiced) } else { [(0.0, 0.0); PEAKS] };
         self.past.rotate_right(1);
         self.past[0] = peaks;
         self.likelihood = self.judge();
@@ -98,8 +91,7 @@ impl MusicDetector {
         self.likelihood
     }
 
-    fn look(&mut self, voiced: bool) -> Peaks {
-        let power = self.spectrum.power();
+    fn look(&mut self, power: &[f32; BINS], voiced: bool) -> Peaks {
         let peaks = strongest_peaks(power);
         let pure = lobe(power, bin(peaks[0].0)) > PURE * power[BAND].iter().sum::<f32>();
         if !pure {
@@ -127,6 +119,12 @@ impl MusicDetector {
         let unbroken = ((PAUSES.end - self.low.mean) / width).clamp(0.0, 1.0);
         let sounding = (self.voiced.mean * 3.0).min(1.0);
         steady * unbroken * sounding
+    }
+}
+
+impl Default for MusicDetector {
+    fn default() -> Self {
+        Self::new()
     }
 }
 

@@ -1,4 +1,5 @@
-//! The short-time spectrum of a telephone line: 40 ms windows every 20 ms, 25 Hz a bin, at either wire rate.
+//! The short-time spectrum of a telephone line: 40 ms windows every 20 ms, 25 Hz a bin, at either wire rate. One a
+//! call, computed at most once a frame, for all detectors that look at it.
 
 use std::{
     fmt,
@@ -25,10 +26,18 @@ static HANN: LazyLock<[f32; WINDOW]> = LazyLock::new(|| {
     std::array::from_fn(|i| 0.5 - 0.5 * (std::f32::consts::TAU * i as f32 / WINDOW as f32).cos())
 });
 
-/// Keeps the last two frames and their power spectrum. Never allocates.
-pub(crate) struct Spectrum {
-    history: [f32; WINDOW],
+/// Frames kept: 100 ms, for those who look more closely than one window does.
+pub(crate) const KEPT: usize = 5;
+
+/// Keeps the last frames at 8 kHz, their newest level and the power spectrum. Never allocates.
+pub struct Spectrum {
+    /// A ring; `newest` is where the last frame is.
+    frames: [[f32; HOP]; KEPT],
+    newest: usize,
+    dbfs: f32,
     power: [f32; BINS],
+    /// `power` is the newest frame's.
+    computed: bool,
     /// Last samples of the previous 16 kHz frame, for the decimating filter.
     tail: [f32; TAPS - 1],
 }
@@ -38,16 +47,26 @@ const HALF_BAND: [f32; TAPS] = [-0.031_25, 0.0, 0.281_25, 0.5, 0.281_25, 0.0, -0
 const TAPS: usize = 7;
 
 impl Spectrum {
-    pub(crate) fn new() -> Self {
-        Self { history: [0.0; WINDOW], power: [0.0; BINS], tail: [0.0; TAPS - 1] }
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            frames: [[0.0; HOP]; KEPT],
+            newest: 0,
+            dbfs: -100.0,
+            power: [0.0; BINS],
+            computed: false,
+            tail: [0.0; TAPS - 1],
+        }
     }
 
-    /// Takes a frame in without looking at its spectrum.
-    pub(crate) fn feed(&mut self, frame: &Frame) {
-        self.history.copy_within(HOP.., 0);
+    /// Takes the next frame in without looking at its spectrum.
+    pub fn feed(&mut self, frame: &Frame) {
+        self.newest = (self.newest + 1) % KEPT;
+        self.dbfs = frame.dbfs();
+        self.computed = false;
         let samples = frame.samples();
         if samples.len() == HOP {
-            for (to, &from) in self.history[HOP..].iter_mut().zip(samples) {
+            for (to, &from) in self.frames[self.newest].iter_mut().zip(samples) {
                 *to = f32::from(from);
             }
         } else {
@@ -55,12 +74,30 @@ impl Spectrum {
         }
     }
 
+    /// Level of the newest frame.
+    pub(crate) fn dbfs(&self) -> f32 {
+        self.dbfs
+    }
+
     /// Power in each bin of the window that ends with the newest frame. A full-scale sine has a lobe sum of
     /// about 1.
     pub(crate) fn power(&mut self) -> &[f32; BINS] {
+        if !std::mem::replace(&mut self.computed, true) {
+            self.transform();
+        }
+        &self.power
+    }
+
+    /// The newest frames at 8 kHz, `back` = 0 being the newest; `back` below [`KEPT`].
+    pub(crate) fn frame(&self, back: usize) -> &[f32; HOP] {
+        &self.frames[(self.newest + KEPT - back) % KEPT]
+    }
+
+    fn transform(&mut self) {
         let (mut windowed, mut bins) = ([0.0; WINDOW], [Complex::new(0.0, 0.0); BINS]);
         let mut scratch = [Complex::new(0.0, 0.0); WINDOW];
-        for ((to, x), w) in windowed.iter_mut().zip(&self.history).zip(HANN.iter()) {
+        let window = self.frame(1).iter().chain(self.frame(0));
+        for ((to, x), w) in windowed.iter_mut().zip(window).zip(HANN.iter()) {
             *to = x * w;
         }
         let done = PLAN.process_with_scratch(&mut windowed, &mut bins, &mut scratch);
@@ -70,24 +107,24 @@ impl Spectrum {
         for (to, bin) in self.power.iter_mut().zip(&bins) {
             *to = bin.norm_sqr() * scale;
         }
-        &self.power
-    }
-
-    /// The newest frame at 8 kHz.
-    pub(crate) fn newest(&self) -> &[f32] {
-        &self.history[HOP..]
     }
 
     fn decimate(&mut self, samples: &[i16]) {
         let at = |i: usize, tail: &[f32; TAPS - 1]| {
             if i < TAPS - 1 { tail[i] } else { f32::from(samples[i - (TAPS - 1)]) }
         };
-        for (n, to) in self.history[HOP..].iter_mut().enumerate() {
+        for (n, to) in self.frames[self.newest].iter_mut().enumerate() {
             *to = HALF_BAND.iter().enumerate().map(|(k, tap)| tap * at(2 * n + k, &self.tail)).sum();
         }
         for (i, to) in self.tail.iter_mut().enumerate() {
             *to = f32::from(samples[samples.len() + i - (TAPS - 1)]);
         }
+    }
+}
+
+impl Default for Spectrum {
+    fn default() -> Self {
+        Self::new()
     }
 }
 

@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::frame::{Frame, SampleRate};
+use crate::spectrum::Spectrum;
 
 use progress::Progress;
 use track::Tracker;
@@ -72,16 +72,15 @@ pub struct ToneDetector {
 }
 
 impl ToneDetector {
-    /// Either wire rate; the tones are looked for at 8 kHz.
     #[must_use]
-    pub fn new(_rate: SampleRate) -> Self {
+    pub fn new() -> Self {
         Self { tracker: Tracker::new(), progress: Progress::new() }
     }
 
-    /// Takes the next frame. A tone is told about 150 ms after it began at the earliest; a beep's end is told
-    /// 20 to 200 ms after it, unless the beep could be a first burst of busy.
-    pub fn push(&mut self, frame: &Frame) -> Option<ToneEvent> {
-        let heard = self.tracker.push(frame);
+    /// Takes the next frame, which `line` has been fed. A tone is told about 150 ms after it began at the earliest;
+    /// a beep's end is told 20 to 200 ms after it, unless the beep could be a first burst of busy.
+    pub fn push(&mut self, line: &mut Spectrum) -> Option<ToneEvent> {
+        let heard = self.tracker.push(line);
         self.progress.step(&heard, self.tracker.now())
     }
 
@@ -89,5 +88,11 @@ impl ToneDetector {
     pub fn gap(&mut self, frames: u32) -> Option<ToneEvent> {
         let heard = self.tracker.gap(frames);
         self.progress.step(&heard, self.tracker.now())
+    }
+}
+
+impl Default for ToneDetector {
+    fn default() -> Self {
+        Self::new()
     }
 }

@@ -132,7 +132,9 @@ impl Vad {
         let at = self.now;
         let dbfs = frame.dbfs();
         let gate = (self.floor.dbfs() + self.config.margin_db).max(self.config.min_dbfs);
-        self.pitch.feed(frame);
+        if !self.floor.settled() {
+            self.pitch.feed(frame);
+        }
         // As long as the line's noise is unknown, only what has a pitch is a voice.
         let voiced = self.voice.is_voice(frame) && dbfs > gate && (self.floor.known() || self.pitch.heard());
         self.floor.push(dbfs);

@@ -107,8 +107,8 @@ proptest! {
                 account(ring.pop(), &mut seen, &mut controls)?;
             }
         }
-        while !ring.is_empty() {
-            account(ring.pop(), &mut seen, &mut controls)?;
+        while let Some(event) = ring.pop() {
+            account(Some(event), &mut seen, &mut controls)?;
         }
         prop_assert_eq!(seen, pushed);
         prop_assert_eq!(controls, pushes.len());

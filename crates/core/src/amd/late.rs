@@ -39,6 +39,12 @@ impl Amd {
         !self.decided || (self.late.is_open() && self.late.passed < LOOKS.len())
     }
 
+    /// Whether music may still weigh in a decision: one is to come, or a transcript is on its way.
+    #[must_use]
+    pub fn weighs_music(&self) -> bool {
+        self.is_listening() || (self.late.is_open() && self.looks.in_flight > 0)
+    }
+
     /// What we talk to said or pressed something that fits.
     pub fn answered_prompt(&mut self) {
         self.late.answered_prompt = true;

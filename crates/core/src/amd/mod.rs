@@ -294,10 +294,10 @@ impl Amd {
 
     /// Takes a transcript of the stretch up to `to`. `Some`: a verdict, or a correction of it.
     pub fn transcript(&mut self, to: Duration, heard: &Heard) -> Option<Decision> {
+        self.looks.in_flight = self.looks.in_flight.saturating_sub(1);
         if self.decided {
             return self.late_transcript(to, heard);
         }
-        self.looks.in_flight = self.looks.in_flight.saturating_sub(1);
         let failed = matches!(heard, Heard::Failed(_));
         let newer = self.looks.heard.as_ref().is_none_or(|(known, _)| *known <= to);
         if newer && !failed {

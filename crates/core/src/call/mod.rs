@@ -260,7 +260,8 @@ impl Call {
             | Phase::HangingUp { .. }
             | Phase::Ended => Attention::Anyone,
         };
-        let ear = self.ears.frame(frame, attention);
+        let music = self.amd.as_ref().is_some_and(Amd::weighs_music);
+        let ear = self.ears.frame(frame, attention, music);
         self.emit_all(&ear);
         if self.amd_frame(now, &ear) {
             return;

@@ -55,8 +55,7 @@ impl Near {
         echo: bool,
         attention: Attention,
     ) -> (bool, Option<Duration>) {
-        let bar = self.bar(attention);
-        let person = heard.voiced && !echo && heard.dbfs >= bar;
+        let person = heard.voiced && !echo && heard.dbfs >= self.bar(attention);
         // Under the echo nothing is known of the room: as if it were quiet.
         let dbfs = if echo { QUIET } else { heard.dbfs };
         self.note(dbfs, heard.speech, person, attention);

@@ -11,6 +11,7 @@ use crate::{
     frame::{FRAME, Frame, SampleRate},
     music::MusicDetector,
     scenario::{ListenSpec, Prompt},
+    spectrum::Spectrum,
     tones::{ToneDetector, ToneEvent},
     turn::{Turn, TurnConfig, TurnEnd},
     vad::{Edge, Vad, VadConfig},
@@ -175,6 +176,7 @@ pub(super) struct Ears {
     pub(super) echo: Echo,
     near: Near,
     vad: Vad,
+    line: Spectrum,
     tones: ToneDetector,
     music: MusicDetector,
     next_utterance: u32,
@@ -188,17 +190,20 @@ impl Ears {
             echo: Echo::default(),
             near: Near::default(),
             vad: Vad::new(rate, VadConfig::default()),
-            tones: ToneDetector::new(rate),
-            music: MusicDetector::new(rate),
+            line: Spectrum::new(),
+            tones: ToneDetector::new(),
+            music: MusicDetector::new(),
             next_utterance: 1,
         }
     }
 
-    pub(super) fn frame(&mut self, frame: &Frame, attention: Attention) -> Ear {
+    /// `music`: somebody wants to know whether it is any.
+    pub(super) fn frame(&mut self, frame: &Frame, attention: Attention, music: bool) -> Ear {
         self.media += FRAME;
         let heard = self.vad.push(frame);
         let (started, ended) = edges(heard.edge);
-        let tone = self.tones.push(frame);
+        self.line.feed(frame);
+        let tone = self.tones.push(&mut self.line);
         let echo = self.echo.explains(self.media, frame);
         let (person, person_started) = self.near.push(self.media, &heard, echo, attention);
         Ear {
@@ -210,7 +215,11 @@ impl Ears {
             person_started,
             tone: tone.filter(|tone| !tone.ended),
             beep_ended: tone.filter(|tone| tone.ended),
-            music: self.music.push(frame, heard.voiced),
+            music: if music {
+                self.music.push(&mut self.line, heard.voiced)
+            } else {
+                self.music.likelihood()
+            },
         }
     }
 

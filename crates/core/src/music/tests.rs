@@ -2,7 +2,7 @@ use std::f32::consts::TAU;
 
 use super::*;
 use crate::{
-    frame::{FRAME, frames},
+    frame::{FRAME, Frame, SampleRate, frames},
     vad::{Vad, VadConfig},
 };
 
@@ -11,10 +11,11 @@ const RATE: SampleRate = SampleRate::HZ_8000;
 /// The greatest likelihood after each second.
 fn greatest(rate: SampleRate, samples: &[i16]) -> f32 {
     let mut vad = Vad::new(rate, VadConfig::default());
-    let mut music = MusicDetector::new(rate);
+    let (mut line, mut music) = (Spectrum::new(), MusicDetector::new());
     let each = frames(rate, samples).map(|frame| {
         let voiced = vad.push(&frame).voiced;
-        music.push(&frame, voiced)
+        line.feed(&frame);
+        music.push(&mut line, voiced)
     });
     each.fold(0.0, f32::max)
 }
@@ -89,8 +90,9 @@ fn tones_hum_and_noise_are_not_music() {
 
 #[test]
 fn silence_is_not_music() {
-    let mut music = MusicDetector::new(RATE);
+    let (mut line, mut music) = (Spectrum::new(), MusicDetector::new());
     for _ in 0..(10_000 / FRAME.as_millis()) {
-        assert!(music.push(&Frame::silence(RATE), false) == 0.0);
+        line.feed(&Frame::silence(RATE));
+        assert!(music.push(&mut line, false) == 0.0);
     }
 }

@@ -1,7 +1,7 @@
 use std::{f32::consts::TAU, path::PathBuf};
 
 use super::*;
-use crate::frame::{FRAME, frames};
+use crate::frame::{FRAME, SampleRate, frames};
 
 /// People, each cut to a second or three.
 const CLIPS: [&str; 6] = [
@@ -83,10 +83,11 @@ impl Line {
     }
 
     fn events(&self) -> Vec<(Duration, ToneEvent)> {
-        let mut detector = ToneDetector::new(self.rate);
+        let (mut line, mut detector) = (Spectrum::new(), ToneDetector::new());
         let mut told = Vec::new();
         for (i, frame) in (1..).zip(frames(self.rate, &self.samples)) {
-            told.extend(detector.push(&frame).map(|event| (FRAME * i, event)));
+            line.feed(&frame);
+            told.extend(detector.push(&mut line).map(|event| (FRAME * i, event)));
         }
         told
     }
@@ -309,9 +310,13 @@ fn voices_are_not_tones() {
 #[test]
 fn a_lost_stretch_ends_a_beep() {
     let rate = SampleRate::HZ_8000;
-    let mut detector = ToneDetector::new(rate);
+    let (mut sound, mut detector) = (Spectrum::new(), ToneDetector::new());
     let line = Line::narrow().quiet(400).tone(&[850.0], 400);
-    let told: Vec<_> = frames(rate, &line.samples).filter_map(|frame| detector.push(&frame)).collect();
+    let mut hear = |frame| {
+        sound.feed(&frame);
+        detector.push(&mut sound)
+    };
+    let told: Vec<_> = frames(rate, &line.samples).filter_map(&mut hear).collect();
     assert!(matches!(told[..], [ToneEvent { tone: Tone::Beep, ended: false, .. }]), "{told:?}");
     let ended = detector.gap(10).expect("the beep's end");
     assert!(ended.ended && ended.until <= Duration::from_millis(820), "{ended:?}");

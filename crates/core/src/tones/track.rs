@@ -3,8 +3,8 @@
 use std::{f32::consts::TAU, sync::LazyLock, time::Duration};
 
 use crate::{
-    frame::{FRAME, Frame},
-    spectrum::{BINS, HOP, Spectrum, bin, lobe, peak_hz},
+    frame::FRAME,
+    spectrum::{BINS, HOP, KEPT, Spectrum, bin, lobe, peak_hz},
     vad::NoiseFloor,
 };
 
@@ -30,7 +30,7 @@ const WOBBLE_DB: f32 = 1.8;
 /// Frames of a burst, its two edges included, before it counts.
 const ESTABLISHED: u32 = 7;
 /// Samples of the fine analysis: 100 ms, 10 Hz a bin.
-const FINE: usize = 5 * HOP;
+const FINE: usize = KEPT * HOP;
 /// Frames in a row, all their power low, before the fine analysis looks for two lines.
 const LOW_FRAMES: u32 = 5;
 /// A tone that follows something hardly quieter may be a note.
@@ -80,11 +80,9 @@ pub(super) struct Heard {
 
 #[derive(Debug)]
 pub(super) struct Tracker {
-    spectrum: Spectrum,
     floor: NoiseFloor,
-    /// The last 100 ms, a ring.
-    recent: [f32; FINE],
-    at: usize,
+    /// Frames since audio was lost, no more than the fine analysis takes.
+    unbroken: usize,
     now: Duration,
     /// Levels of the two frames before the newest.
     before: [f32; 2],
@@ -129,10 +127,8 @@ struct Line {
 impl Tracker {
     pub(super) fn new() -> Self {
         Self {
-            spectrum: Spectrum::new(),
             floor: NoiseFloor::new(),
-            recent: [0.0; FINE],
-            at: 0,
+            unbroken: 0,
             now: Duration::ZERO,
             before: [SILENT_DBFS; 2],
             run: None,
@@ -145,20 +141,18 @@ impl Tracker {
         self.now
     }
 
-    pub(super) fn push(&mut self, frame: &Frame) -> Heard {
-        self.spectrum.feed(frame);
-        self.recent[self.at..self.at + HOP].copy_from_slice(self.spectrum.newest());
-        self.at = (self.at + HOP) % FINE;
+    pub(super) fn push(&mut self, sound: &mut Spectrum) -> Heard {
+        self.unbroken = (self.unbroken + 1).min(KEPT);
         let start = self.now;
         self.now += FRAME;
-        let dbfs = frame.dbfs();
+        let dbfs = sound.dbfs();
         let loud = dbfs > (self.floor.dbfs() + OVER_NOISE_DB).max(QUIET_DBFS);
         self.floor.push(dbfs);
-        let line = (dbfs > QUIET_DBFS).then(|| strongest_line(self.spectrum.power()));
+        let line = (dbfs > QUIET_DBFS).then(|| strongest_line(sound.power()));
         let mut heard = Heard::default();
-        self.follow_pair(line, start, &mut heard);
+        self.follow_pair(line, start, sound, &mut heard);
         let tonal = line.filter(|line| line.purity >= PURE);
-        self.follow_line(tonal, start, &mut heard);
+        self.follow_line(tonal, start, sound, &mut heard);
         self.before = [self.before[1], dbfs];
         heard.pitch = self.run.as_ref().map(|run| run.mean_hz);
         heard.voice_like = loud && tonal.is_none() && self.low.frames < LOW_FRAMES;
@@ -169,13 +163,13 @@ impl Tracker {
         let mut heard = Heard::default();
         self.end_run(&mut heard);
         self.end_pair(&mut heard);
-        self.recent = [0.0; FINE];
+        self.unbroken = 0;
         self.before = [SILENT_DBFS; 2];
         self.now += FRAME * frames;
         heard
     }
 
-    fn follow_line(&mut self, line: Option<Line>, start: Duration, heard: &mut Heard) {
+    fn follow_line(&mut self, line: Option<Line>, start: Duration, sound: &Spectrum, heard: &mut Heard) {
         let (now, before) = (self.now, self.before[0]);
         let goes_on = self.run.as_mut().is_some_and(|run| line.is_some_and(|line| run.extend(line, now)));
         let forgiven = !goes_on && self.run.as_mut().is_some_and(Run::forgive);
@@ -186,7 +180,7 @@ impl Tracker {
         let check = self.run.as_ref().is_some_and(|run| run.steady() && !run.single);
         if check {
             let single = !self.run.as_ref().is_some_and(|run| run.mean_hz < 700.0)
-                || fine_lines(&self.recent, self.at).is_none();
+                || fine_lines(sound, self.unbroken).is_none();
             if let Some(run) = &mut self.run {
                 run.single = single;
             }
@@ -209,14 +203,14 @@ impl Tracker {
     }
 
     /// Looks for two close lines once in 100 ms; a pair counts when two looks in a row agree.
-    fn follow_pair(&mut self, line: Option<Line>, start: Duration, heard: &mut Heard) {
+    fn follow_pair(&mut self, line: Option<Line>, start: Duration, sound: &Spectrum, heard: &mut Heard) {
         if !line.is_some_and(|line| line.low) {
             return self.end_pair(heard);
         }
         self.low.frames += 1;
         if self.low.frames.is_multiple_of(LOW_FRAMES) {
             let began = start.saturating_sub(FRAME * (LOW_FRAMES - 1));
-            match (fine_lines(&self.recent, self.at), &mut self.low.pair) {
+            match (fine_lines(sound, self.unbroken), &mut self.low.pair) {
                 (Some((a, b)), Some(pair)) if same_pair(pair.pitch, a, b) => pair.end = self.now,
                 (Some((a, b)), _) => {
                     self.end_pair(heard);
@@ -327,12 +321,14 @@ fn strongest_line(power: &[f32; BINS]) -> Line {
 }
 
 /// The two lines from 330 to 680 Hz that hold nearly all the power of the last 100 ms and are alike in level;
-/// `None` for one line, and for anything else.
-fn fine_lines(recent: &[f32; FINE], at: usize) -> Option<(f32, f32)> {
+/// `None` for one line, and for anything else. Of the frames only the last `unbroken` belong together.
+fn fine_lines(sound: &Spectrum, unbroken: usize) -> Option<(f32, f32)> {
     let mut windowed = [0.0f32; FINE];
     let mut energy = 0.0f32;
-    for (i, (to, hann)) in windowed.iter_mut().zip(HANN.iter()).enumerate() {
-        *to = hann * recent[(at + i) % FINE];
+    let first = KEPT - unbroken;
+    let samples = (first..KEPT).flat_map(|at| sound.frame(KEPT - 1 - at));
+    for ((to, hann), x) in windowed.iter_mut().zip(HANN.iter()).skip(first * HOP).zip(samples) {
+        *to = hann * x;
         energy += *to * *to;
     }
     let power = goertzel_bank(&windowed);

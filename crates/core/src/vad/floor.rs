@@ -48,13 +48,18 @@ impl NoiseFloor {
         self.minima[self.block] = self.minima[self.block].min(smoothed);
     }
 
+    /// It is [known](Self::known), and stays so.
+    pub(crate) fn settled(&self) -> bool {
+        self.heard >= TRUSTED
+    }
+
     /// Enough was heard to tell the line's noise from the voices on it.
     pub(crate) fn known(&self) -> bool {
-        self.heard >= TRUSTED || self.least() < QUIET
+        self.settled() || self.least() < QUIET
     }
 
     pub(crate) fn dbfs(&self) -> f32 {
-        let most = if self.heard >= TRUSTED { LOUDEST } else { QUIET };
+        let most = if self.settled() { LOUDEST } else { QUIET };
         self.least().min(most)
     }
 
