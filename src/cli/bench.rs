@@ -38,6 +38,9 @@ pub enum Bench {
     Part(Part),
 }
 
+/// A generator so late spoils the delays that it measures.
+const LATE_MS: f64 = 5.0;
+
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  sidetone bench load --calls 1000 --json")]
 pub struct Load {
@@ -187,6 +190,7 @@ impl Load {
             "CPU MS/CALL/S",
             "CORES",
             "KB/CALL",
+            "SENT LATE P99 MS",
         ]);
         let rows = [
             ("sidetone", Some(&report.sidetone)),
@@ -204,12 +208,20 @@ impl Load {
                 format!("{:.3}", row.cpu_ms_per_call_second),
                 format!("{:.2}", row.cores),
                 format!("{:.0}", row.memory_kb_per_call),
+                format!("{:.2}", row.generator_late_p99_ms),
             ]);
         }
         say(&table)?;
         say(format_args!("\nCPU a call: {:.2} times the bare loop's", report.cpu_over_bare))?;
-        if let Some(ratio) = report.peer_cpu_ratio {
-            say(format_args!("the Python peer needs {ratio:.1} times as much"))?;
+        if let (Some(ratio), Some(bare)) = (report.peer_cpu_ratio, report.peer_cpu_over_bare) {
+            say(format_args!(
+                "the Python peer needs {ratio:.1} times as much, {bare:.1} times the bare loop's"
+            ))?;
+        }
+        if report.sidetone.generator_late_p99_ms > LATE_MS {
+            say(
+                "the generator itself was late: something else runs on this machine, and the delays say little",
+            )?;
         }
         Ok(ExitCode::SUCCESS)
     }

@@ -337,10 +337,11 @@ async fn events_come_back_in_order_and_a_repeated_number_is_counted() {
     assert!(store.try_record_event(record(&call, 1, Event::SpeechStarted { at_ms: 7 })));
     store.record_event(record(&call, 2, Event::Answered)).await;
     store.record_event(record(&call, 2, Event::StreamUp)).await;
+    store.record_event(record(&call, 3, Event::StreamRestart)).await;
     store.flush_events().await;
     let events: Vec<_> = store.call_timeline(&call).await.unwrap().into_iter().map(|e| e.event).collect();
-    assert_eq!(events, [Event::SpeechStarted { at_ms: 7 }, Event::Answered]);
-    assert_eq!(store.events_after(&call, 1).await.unwrap().len(), 1);
+    assert_eq!(events, [Event::SpeechStarted { at_ms: 7 }, Event::Answered, Event::StreamRestart]);
+    assert_eq!(store.events_after(&call, 1).await.unwrap().len(), 2);
     assert_eq!(store.dropped_events(), 1);
     let lines = std::fs::read_to_string(folder.path().join("record/c-1.jsonl")).unwrap();
     assert_eq!(

@@ -13,7 +13,7 @@ use std::{
 
 use anyhow::{Context as _, bail};
 
-use super::{FRAMES_A_SECOND, Sent, generator_core, stamp};
+use super::{FRAMES_A_SECOND, Sent, generator_core, limits, stamp};
 use crate::bench::{
     meter::{self, Delays},
     process::tell,
@@ -27,12 +27,15 @@ const HEADER: usize = 8;
 
 /// Reads the URLs, connects, sends until it is told to end.
 pub(super) fn run() -> anyhow::Result<()> {
-    rlimit::increase_nofile_limit(u64::MAX).ok();
+    limits::raise_files();
     meter::pin(generator_core());
     let mut lines = io::stdin().lines();
     let mut calls = Vec::new();
     while let Some(line) = lines.next().transpose()?.filter(|line| !line.is_empty()) {
-        calls.push(Call::connect(&line, calls.len())?);
+        let number = calls.len();
+        let call = Call::connect(&line, number)
+            .with_context(|| format!("call {} of the generator cannot connect", number + 1))?;
+        calls.push(call);
     }
     drop(lines);
     let ended = Arc::new(AtomicBool::new(false));

@@ -26,7 +26,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{SERVER_CORE, Served, stamp};
+use super::{SERVER_CORE, Served, limits, stamp};
 use crate::{
     bench::{
         meter::{self, Delays},
@@ -234,7 +234,7 @@ where
     F: Future<Output = anyhow::Result<()>>,
 {
     let calls = std::env::args().next_back().and_then(|n| n.parse().ok()).context("how many calls?")?;
-    rlimit::increase_nofile_limit(u64::MAX).ok();
+    limits::raise_files();
     let thread = std::thread::spawn(move || {
         meter::pin(SERVER_CORE);
         let mut runtime = tokio::runtime::Builder::new_multi_thread();

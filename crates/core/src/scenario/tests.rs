@@ -464,9 +464,47 @@ fn warnings_do_not_stop_a_scenario() {
     );
 }
 
+/// A scenario with something of everything, to spoil.
+const WHOLE: &str = "\
+name: whole
+language: en
+variables: {day: {values: [monday, tuesday], default: monday}}
+intents: {later: [call later, another time]}
+machine: {voicemail: {leave_message: note, wait: 40s}, ivr: {answer: ask}, fax: hang_up}
+start: ask
+steps:
+  ask:
+    play: [{file: 'hi-{day}.wav', text: 'Hello, {day}'}, {file: b.wav, text: Yes or no}]
+    barge_in: {profile: patient, guard: 300ms, words: 2}
+    listen:
+      timeout: 4s
+      on: {yes: done, later: done}
+      dtmf: {1: done, 2: note}
+      no_input: {retries: 1, play: {file: c.wav, text: Again}, then: done}
+      no_match: {retries: 2, then: done}
+  note: {play: {file: d.wav, text: Note}, hang_up: {disposition: message_left, outcome: noted}}
+  done: {transfer: '1000'}
+";
+
 proptest::proptest! {
     #[test]
     fn any_text_parses_or_says_why(yaml in "[a-z{}\\[\\]:,&*\n -]{0,80}") {
         let _ = Scenario::parse(&yaml, "s.yaml");
+    }
+
+    /// Parts taken out and put elsewhere, as editing leaves them.
+    #[test]
+    fn a_spoilt_scenario_parses_or_says_why(
+        from in 0..WHOLE.len(),
+        length in 0_usize..60,
+        to in 0..WHOLE.len(),
+        between in "[\\PC\n]{0,6}",
+    ) {
+        let part = &WHOLE[from..(from + length).min(WHOLE.len())];
+        let spoilt = format!("{}{between}{part}{}", &WHOLE[..to], &WHOLE[(to + length).min(WHOLE.len())..]);
+        if let Ok(scenario) = Scenario::parse(&spoilt, "s.yaml") {
+            let scenario = std::sync::Arc::new(scenario);
+            let _ = crate::scenario::ScenarioRun::new(scenario, &Default::default());
+        }
     }
 }
