@@ -24,7 +24,7 @@ use super::{
 
 /// What the Python peer is made of: a WebSocket server, the same detector's Python package, and NumPy for levels.
 const PEER: &[&str] = &["websockets==17.4", "webrtcvad-wheels==2.0.14.post1", "numpy==2.4.6"];
-/// A Python server carries about 300 calls on one core; its cost a call is measured well below that.
+/// A Python server carries about 600 calls on one core; its cost a call is measured well below that.
 const PEER_CALLS: usize = 200;
 /// The first seconds are not counted: every call decides who answered, memory grows to its size.
 const WARM_UP: Duration = Duration::from_secs(4);
