@@ -15,6 +15,7 @@ pub mod ct2;
 
 use std::{sync::Arc, time::Duration};
 
+use serde::{Deserialize, Serialize};
 use sidetone_core::call::{AsrFailure, CallId, Gate, Purpose, UtteranceId};
 use tokio::{sync::mpsc, time::Instant};
 
@@ -124,24 +125,73 @@ pub enum LoadError {
     Threads(std::io::Error),
 }
 
+/// What a model is given behind a clip in place of the rest of 30 s, in encoder frames of 20 ms.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recipe {
+    /// Silence encoded with the clip: with too little, models lose words.
+    pub margin: usize,
+    /// Encoded silence put behind it, as it would follow.
+    pub next: usize,
+    /// And as it stands just before 30 s: from it the decoder knows that the speech is over.
+    pub last: usize,
+    /// Lengths are rounded up to a multiple of this, so that few shapes are calculated with.
+    pub step: usize,
+}
+
+impl Recipe {
+    #[must_use]
+    pub const fn new(margin: usize, next: usize, last: usize, step: usize) -> Self {
+        Self { margin, next, last, step }
+    }
+}
+
+/// How much of 30 s a model is given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Context {
+    /// The recipe for its kind, where the model reads a test clip as it does in 30 s; otherwise all of it.
+    Fitted,
+    /// All of it, as Whisper was trained: many times slower.
+    Full,
+    /// This, whatever becomes of the words.
+    Tail(Recipe),
+}
+
 /// Loads the configured model. Takes a second or two and blocks.
 ///
 /// # Errors
 /// When it is not there (with the line that fetches it) or broken.
 pub fn load(asr: &config::Asr) -> Result<Arc<dyn Recognizer>, LoadError> {
+    load_as(asr, Context::Fitted, 1)
+}
+
+/// As [`load`], with this context and so many threads a copy: to measure what they do.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_as(
+    asr: &config::Asr,
+    context: Context,
+    threads: usize,
+) -> Result<Arc<dyn Recognizer>, LoadError> {
     match asr.backend {
-        config::AsrBackend::Whisper => load_whisper(asr),
+        config::AsrBackend::Whisper => load_whisper(asr, context, threads),
         config::AsrBackend::Openai => Ok(Arc::new(remote::Remote::new(&asr.openai))),
     }
 }
 
-fn load_whisper(asr: &config::Asr) -> Result<Arc<dyn Recognizer>, LoadError> {
+fn load_whisper(
+    asr: &config::Asr,
+    context: Context,
+    threads: usize,
+) -> Result<Arc<dyn Recognizer>, LoadError> {
     let path = models::find(asr)?;
     #[cfg(feature = "whisper")]
     {
         let options = ct2::Options {
             replicas: replicas(asr),
-            full_context: false,
+            threads,
+            context,
             device: asr.device,
             compute: asr.compute_type,
         };
@@ -149,7 +199,7 @@ fn load_whisper(asr: &config::Asr) -> Result<Arc<dyn Recognizer>, LoadError> {
     }
     #[cfg(not(feature = "whisper"))]
     {
-        drop(path);
+        drop((path, context, threads));
         Err(LoadError::NotBuilt)
     }
 }

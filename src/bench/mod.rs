@@ -2,12 +2,15 @@
 
 pub mod asr;
 mod clips;
+mod line;
 pub mod load;
 mod meter;
 mod peer;
 mod process;
 mod random;
+pub mod run;
 pub mod stream;
+pub mod tune;
 mod wer;
 
 pub use peer::PeerError;

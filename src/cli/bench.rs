@@ -1,18 +1,20 @@
 //! `sidetone bench`: measure this machine.
 
+mod clips;
+
 use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand, ValueEnum};
 use comfy_table::{Table, presets};
 
+use self::clips::{Asr, Tune};
 use super::{
     Context,
-    output::{document, say, usage},
+    output::{document, say},
 };
 use crate::{
-    asr::models,
-    bench::{asr, load, stream},
+    bench::{load, run, stream},
     bench_campaign::CampaignArgs,
     bench_chaos::ChaosArgs,
     config,
@@ -25,6 +27,8 @@ pub enum Bench {
     Load(Load),
     /// The recogniser on labelled clips: CPU, errors.
     Asr(Asr),
+    /// Which silence tail, batch size, copies and instructions are best on this machine.
+    Tune(Tune),
     /// How many people are followed word by word before words come late.
     Stream(Stream),
     /// Twice as many talkers as are followed in time: what waits, what is shed, how soon it recovers.
@@ -53,29 +57,6 @@ pub struct Load {
     /// Measure no Python peer (which is fetched at the first use).
     #[arg(long)]
     no_peer: bool,
-}
-
-#[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  sidetone bench asr --peer faster-whisper --json\n  \
-    sidetone bench asr --peer faster-whisper --model small --language fr")]
-pub struct Asr {
-    /// Measure this one too, with the same model and the same clips.
-    #[arg(long, value_name = "NAME")]
-    peer: Option<AsrPeer>,
-    /// A model's name or directory [default: the configured one].
-    #[arg(long, value_name = "NAME")]
-    model: Option<String>,
-    /// The clips' language: en, fr, es, it, ru.
-    #[arg(long, default_value = "en", value_name = "CODE")]
-    language: String,
-    /// How many clips, about 2.3 s each.
-    #[arg(long, default_value_t = 300, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    clips: u32,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum AsrPeer {
-    FasterWhisper,
 }
 
 #[derive(Debug, Args)]
@@ -143,6 +124,7 @@ impl Bench {
         tokio::task::spawn_blocking(move || match self {
             Self::Load(load) => load.run(json),
             Self::Asr(bench) => bench.run(asr, json),
+            Self::Tune(bench) => bench.run(asr, json),
             Self::Stream(bench) => bench.talkers.stream(asr, bench.peer.is_some(), json),
             Self::Overload(bench) => bench.talkers.overload(asr, json),
             Self::Part(part) => part.run(),
@@ -161,7 +143,7 @@ impl Part {
             PartName::LoadGenerator => load::part(load::Part::Generator)?,
             PartName::Asr => {
                 let task = self.arguments.first().context("which task?")?;
-                asr::part(task.as_ref())?;
+                run::part(task.as_ref())?;
             }
             PartName::Stream => {
                 let task = self.arguments.first().context("which task?")?;
@@ -222,55 +204,6 @@ impl Load {
             say(
                 "the generator itself was late: something else runs on this machine, and the delays say little",
             )?;
-        }
-        Ok(ExitCode::SUCCESS)
-    }
-}
-
-impl Asr {
-    fn run(self, configured: config::Asr, json: bool) -> anyhow::Result<ExitCode> {
-        let model = self.model.unwrap_or_else(|| configured.model.clone());
-        if !models::hears(&model, &self.language) {
-            let line = models::suggestion(&self.language);
-            return Ok(usage(format_args!(
-                "the model `{model}` does not understand `{}`: fetch one that does with `{line}`",
-                self.language
-            )));
-        }
-        let report = asr::run(&asr::Plan {
-            asr: config::Asr { model, ..configured },
-            language: self.language,
-            clips: self.clips as usize,
-            with_peer: self.peer.is_some(),
-        })?;
-        if json {
-            document(&report)?;
-            return Ok(ExitCode::SUCCESS);
-        }
-        let mut table = Table::new();
-        table.load_style(presets::NOTHING).set_header(["", "CPU MS/CLIP", "CPU S", "WALL S", "WER"]);
-        let row = |name: &str, per_clip: f64, cpu: f64, wall: f64, wer: f64| {
-            [
-                name.to_owned(),
-                format!("{per_clip:.1}"),
-                format!("{cpu:.1}"),
-                format!("{wall:.1}"),
-                format!("{wer:.4}"),
-            ]
-        };
-        table.add_row(row("sidetone", report.cpu_ms_per_clip, report.cpu_s, report.wall_s, report.wer));
-        if let (Some(name), Some(per_clip), Some(cpu), Some(wall), Some(wer)) =
-            (report.peer, report.peer_cpu_ms_per_clip, report.peer_cpu_s, report.peer_wall_s, report.peer_wer)
-        {
-            table.add_row(row(name, per_clip, cpu, wall, wer));
-        }
-        say(&table)?;
-        say(format_args!(
-            "\n{} clips of {:.2} s, {} words, {}, {}",
-            report.clips, report.mean_clip_s, report.words, report.model, report.language
-        ))?;
-        if let Some(ratio) = report.cpu_ratio {
-            say(format_args!("{ratio:.1} times less CPU than the peer"))?;
         }
         Ok(ExitCode::SUCCESS)
     }

@@ -3,14 +3,17 @@
 use std::time::Duration;
 
 use super::{Clip, FULL, FULL_CONTEXT, Tail, Whisper};
-use crate::{asr::SAMPLE_RATE, audio::resample};
+use crate::{
+    asr::{Recipe, SAMPLE_RATE},
+    audio::resample,
+};
 
 /// "What's the weather like?", 8 kHz mono: `whatstheweatherlike.wav` of Azure's `cognitive-services-speech-sdk`
 /// samples, MIT, Copyright (c) Microsoft Corporation, resampled.
 const CLIP: &[u8] = include_bytes!("check.wav");
-/// Frames of silence encoded behind a clip, tried in this order.
-const ENGLISH: [usize; 2] = [200, 400];
-const MULTILINGUAL: [usize; 2] = [400, 800];
+/// Tried in this order; `sidetone bench tune` says what each costs and how often it errs.
+const ENGLISH: [Recipe; 2] = [Recipe::new(50, 100, 100, 1), Recipe::new(100, 100, 100, 1)];
+const MULTILINGUAL: [Recipe; 2] = [Recipe::new(200, 100, 100, 1), Recipe::new(400, 100, 100, 1)];
 
 /// Why clips must be encoded as 30 s.
 #[derive(Debug, thiserror::Error)]
@@ -29,11 +32,11 @@ impl Whisper {
         let (encoded, width) = self.checked_silence().ok_or(Unfit::Unreadable)?;
         let pcm = clip().ok_or(Unfit::Untried)?;
         let full = self.read(&pcm).ok_or(Unfit::Untried)?;
-        let margins = if self.languages.len() > 1 { MULTILINGUAL } else { ENGLISH };
-        let mut tail = Tail { encoded, width, margin: 0 };
+        let recipes = if self.languages.len() > 1 { MULTILINGUAL } else { ENGLISH };
+        let mut tail = Tail { encoded, width, recipe: recipes[0] };
         let mut read = String::new();
-        for margin in margins {
-            tail.margin = margin;
+        for recipe in recipes {
+            tail.recipe = recipe;
             self.tail = Some(tail);
             read = self.read(&pcm).unwrap_or_default();
             if !full.is_empty() && read == full {
@@ -44,6 +47,13 @@ impl Whisper {
         }
         self.tail = None;
         Err(Unfit::Misread { tail: read, full })
+    }
+
+    /// Sets this tail, whatever becomes of the words: to measure it.
+    pub(super) fn set_tail(&mut self, recipe: Recipe) -> Result<(), Unfit> {
+        let (encoded, width) = self.checked_silence().ok_or(Unfit::Unreadable)?;
+        self.tail = Some(Tail { encoded, width, recipe });
+        Ok(())
     }
 
     /// Encodes silence, and proves that what we read of it is what it should be: of the expected shape, the same

@@ -2,6 +2,8 @@
 
 mod check;
 mod mel;
+#[cfg(all(feature = "onednn", target_os = "linux"))]
+mod narrow;
 mod view;
 
 use std::{
@@ -16,31 +18,35 @@ use ct2rs::{
 };
 
 use self::mel::{FULL, HOP, LogMel};
-use super::{RecognizeError, Recognized, Recognizer, Segment, models::LANGUAGES};
+use super::{Context, Recipe, RecognizeError, Recognized, Recognizer, Segment, models::LANGUAGES};
 use crate::config::{ComputeType as Compute, Device};
 
 /// Encoder frames (20 ms each) of 30 s.
 const FULL_CONTEXT: usize = FULL / 2;
-/// Encoded silence put behind a clip: what would follow it, and what stands just before 30 s. The decoder leans on
-/// both to know that the speech is over; the seconds between them can go.
-const TAIL: usize = 100;
 /// Clips are cut at a quiet moment between these ends (seconds) when they are longer than a context holds.
 const CUT: (usize, usize) = (20, 25);
 
 /// How a model is loaded.
 #[derive(Debug, Clone, Copy)]
 pub struct Options {
-    /// Copies that work side by side, one thread each, sharing their weights.
+    /// Copies that work side by side, sharing their weights.
     pub replicas: usize,
-    /// Always encode 30 s, as Whisper was trained to: many times slower.
-    pub full_context: bool,
+    /// Threads of each.
+    pub threads: usize,
+    pub context: Context,
     pub device: Device,
     pub compute: Compute,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { replicas: 1, full_context: false, device: Device::Cpu, compute: Compute::Int8 }
+        Self {
+            replicas: 1,
+            threads: 1,
+            context: Context::Fitted,
+            device: Device::Cpu,
+            compute: Compute::Int8,
+        }
     }
 }
 
@@ -69,8 +75,7 @@ struct Tail {
     /// The encoder's output for 30 s of silence, `[1500, width]`.
     encoded: Vec<f32>,
     width: usize,
-    /// Frames of real silence encoded behind a clip: with too few, multilingual models lose words.
-    margin: usize,
+    recipe: Recipe,
 }
 
 impl Whisper {
@@ -94,7 +99,7 @@ impl Whisper {
             },
             compute_type: compute_type(options.compute),
             device_indices: vec![0; options.replicas.max(1)],
-            num_threads_per_replica: 1,
+            num_threads_per_replica: options.threads.max(1),
             ..Default::default()
         };
         let model = sys::Whisper::new(path, config).map_err(broken)?;
@@ -102,13 +107,13 @@ impl Whisper {
         let mel = LogMel::new(model.n_mels());
         let languages = if model.is_multilingual() { LANGUAGES.to_vec() } else { vec!["en"] };
         let mut whisper = Self { model, tokenizer, mel, languages, tail: None };
-        if !options.full_context {
-            if let Err(why) = whisper.fit_tail() {
-                tracing::warn!(
-                    model = %path.display(),
-                    "{why}: every clip is encoded as 30 s, many times slower"
-                );
-            }
+        let fitted = match options.context {
+            Context::Full => return Ok(whisper),
+            Context::Fitted => whisper.fit_tail(),
+            Context::Tail(recipe) => whisper.set_tail(recipe),
+        };
+        if let Err(why) = fitted {
+            tracing::warn!(model = %path.display(), "{why}: every clip is encoded as 30 s, many times slower");
         }
         Ok(whisper)
     }
@@ -172,12 +177,13 @@ impl Whisper {
     /// Each clip encoded alone (together costs more), a few seconds of silence with it, and the silence tail behind.
     fn with_tail(&self, tail: &Tail, clips: &[Clip<'_>]) -> Result<([usize; 2], Vec<f32>), RecognizeError> {
         let longest = clips.iter().map(|clip| clip.pcm.len()).max().unwrap_or(0);
-        let frames = (longest.div_ceil(HOP) + tail.margin).next_multiple_of(2).min(FULL);
-        let own = frames / 2;
+        let Recipe { margin, next, last, step } = tail.recipe;
+        let own = (longest.div_ceil(2 * HOP) + margin).next_multiple_of(step.max(1)).min(FULL_CONTEXT);
+        let frames = 2 * own;
         let width = tail.width;
-        let next = own..(own + TAIL).min(FULL_CONTEXT);
-        let last = (FULL_CONTEXT - TAIL).max(next.end)..FULL_CONTEXT;
-        let mut features = Vec::with_capacity(clips.len() * (own + 2 * TAIL) * width);
+        let next = own..(own + next).min(FULL_CONTEXT);
+        let last = (FULL_CONTEXT - last).max(next.end)..FULL_CONTEXT;
+        let mut features = Vec::with_capacity(clips.len() * (own + next.len() + last.len()) * width);
         for clip in clips {
             features.extend(self.encode(clip.pcm, frames)?);
             for range in [&next, &last] {

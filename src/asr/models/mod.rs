@@ -120,6 +120,14 @@ pub fn find(asr: &config::Asr) -> Result<PathBuf, FindError> {
     }
 }
 
+/// The folder of the configured model, fetched where it is not there yet.
+///
+/// # Errors
+/// When it cannot be fetched.
+pub fn find_or_get(asr: &config::Asr) -> Result<PathBuf, FetchError> {
+    find(asr).or_else(|_| get(&asr.model, asr, &Progress::shown()))
+}
+
 /// Whether a model understands a language. For one known by name, or named as Whisper's are (`*.en` is English),
 /// the name says it; for a directory its vocabulary does.
 #[must_use]

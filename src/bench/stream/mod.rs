@@ -181,10 +181,7 @@ pub fn overload(plan: &Plan) -> anyhow::Result<Overload> {
 }
 
 fn task(plan: &Plan) -> anyhow::Result<Task> {
-    let model = match models::find(&plan.asr) {
-        Ok(path) => path,
-        Err(_) => models::get(&plan.asr.model, &plan.asr, &models::Progress::shown())?,
-    };
+    let model = models::find_or_get(&plan.asr)?;
     let model = std::path::absolute(model)?;
     let model_name = model.to_str().context("the model's folder must be UTF-8")?.to_owned();
     Ok(Task {
