@@ -150,6 +150,17 @@ pub enum AsrBackend {
     Openai,
 }
 
+impl AsrBackend {
+    /// As the configuration writes it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Whisper => "whisper",
+            Self::Openai => "openai",
+        }
+    }
+}
+
 /// What a model runs on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

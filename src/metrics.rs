@@ -175,6 +175,7 @@ impl Metrics {
             | Event::StreamDown { .. }
             | Event::SpeechStarted { .. }
             | Event::SpeechEnded { .. }
+            | Event::Language { .. }
             | Event::Step { .. }
             | Event::PromptStarted { .. }
             | Event::PromptEnded { .. }

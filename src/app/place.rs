@@ -101,11 +101,11 @@ impl Places {
 
     /// Runs a session and stores what it came to.
     fn start(self: &Arc<Self>, order: Start, retries: RetryTable) {
-        let Start { call, config, script, language, leg, campaign } = order;
+        let Start { call, config, script, language, among, leg, campaign } = order;
         let (end, ended) = watch::channel(None);
         lock(&self.live).insert(call.clone(), Live { campaign, end });
         let gone = Gone { places: self.clone(), call: call.clone() };
-        let order = Order { call: call.clone(), config, script, language, leg, end: ended };
+        let order = Order { call: call.clone(), config, script, language, among, leg, end: ended };
         let (shells, store) = (self.shells.clone(), self.shells.store.clone());
         let metrics = self.shells.metrics.clone();
         self.tasks.spawn(async move {
@@ -149,21 +149,43 @@ impl Places {
         }
     }
 
+    fn told_apart(&self, languages: &[String]) -> Result<(), String> {
+        match &self.shells.asr {
+            Some(asr) if !asr.detects(languages) => Err(format!(
+                "`language: auto` ({}) needs a multilingual model on this machine, which `asr.model = \"{}\"` with \
+                 `asr.backend = \"{}\"` is not: {}, and name it in asr.model or asr.models, or give one language",
+                languages.join(", "),
+                self.config.asr.model,
+                self.config.asr.backend.name(),
+                models::suggestion(
+                    languages.iter().find(|language| *language != "en").map_or("fr", String::as_str)
+                ),
+            )),
+            Some(_) | None => Ok(()),
+        }
+    }
+
     fn prepare(
         &self,
         scenario: &Arc<Scenario>,
         language: Option<&str>,
         with_amd: bool,
     ) -> Result<Prepared, String> {
+        let is_open = language.is_none() && scenario.languages.len() > 1;
+        let among = is_open.then(|| Arc::from(scenario.languages.clone()));
         let language: Arc<str> = language.unwrap_or(&scenario.language).into();
-        self.heard(&language)?;
-        Ok(Prepared { config: self.call_config(&language, with_amd)?, language })
+        match &among {
+            Some(languages) => self.told_apart(languages)?,
+            None => self.heard(&language)?,
+        }
+        Ok(Prepared { config: self.call_config(&language, with_amd)?, language, among })
     }
 }
 
 struct Prepared {
     config: CallConfig,
     language: Arc<str>,
+    among: Option<Arc<[String]>>,
 }
 
 /// What a call in this language is told.
@@ -191,6 +213,7 @@ struct Start {
     config: CallConfig,
     script: ScenarioRun,
     language: Arc<str>,
+    among: Option<Arc<[String]>>,
     leg: Leg,
     campaign: Option<i64>,
 }
@@ -255,6 +278,7 @@ impl PlaceCall for Placer {
             config: prepared.config,
             script,
             language: prepared.language,
+            among: prepared.among,
             leg: Leg::Originate(originate),
             campaign: spec.campaign,
         };
@@ -319,8 +343,8 @@ async fn adopt_one(places: &Arc<Places>, store: &Store, channel: Adopted) -> Res
         scenario: channel.scenario,
     };
     let call = store.begin_adhoc_attempt(&attempt, now_ms()).await.map_err(|error| error.to_string())?;
-    let Prepared { config, language } = prepared;
-    let start = Start { call, config, script, language, leg: Leg::Adopted, campaign: None };
+    let Prepared { config, language, among } = prepared;
+    let start = Start { call, config, script, language, among, leg: Leg::Adopted, campaign: None };
     places.start(start, RetryTable::with_max_attempts(1));
     Ok(())
 }

@@ -16,7 +16,7 @@ pub mod ct2;
 use std::{sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
-use sidetone_core::call::{AsrFailure, CallId, Gate, Purpose, UtteranceId};
+use sidetone_core::call::{AsrFailure, CallId, Gate, LanguageHeard, Purpose, UtteranceId};
 use tokio::{sync::mpsc, time::Instant};
 
 use crate::config;
@@ -37,6 +37,19 @@ pub trait Recognizer: Send + Sync + 'static {
     /// # Errors
     /// When the whole batch failed.
     fn recognize(&self, language: &str, batch: &[Segment]) -> Result<Vec<Recognized>, RecognizeError>;
+
+    /// How likely each of these languages is the one spoken, in their order; they add up to 1.
+    ///
+    /// # Errors
+    /// When it cannot tell ([`Recognizer::detects`]), or failed.
+    fn detect(&self, _segment: &Segment, _allowed: &[String]) -> Result<Vec<f32>, RecognizeError> {
+        Err(RecognizeError::CannotDetect)
+    }
+
+    /// Whether it can tell languages apart.
+    fn detects(&self) -> bool {
+        false
+    }
 
     /// The languages it understands, as Whisper's codes (`en`, `fr`...).
     fn languages(&self) -> &[&'static str];
@@ -64,7 +77,7 @@ impl Segment {
 }
 
 /// What the model made of one segment, before any gate.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Recognized {
     pub text: String,
     /// Mean log probability of the tokens (0 is certain).
@@ -77,6 +90,8 @@ pub struct Recognized {
 pub enum RecognizeError {
     #[error("the recogniser does not know the language `{0}`")]
     Language(String),
+    #[error("the recogniser cannot tell which language is spoken")]
+    CannotDetect,
     #[error("the recogniser failed: {0}")]
     Engine(String),
 }
@@ -88,6 +103,8 @@ pub struct Job {
     pub utterance: UtteranceId,
     pub purpose: Purpose,
     pub language: Arc<str>,
+    /// Detect the language among these first: which it is is not known yet.
+    pub among: Option<Arc<[String]>>,
     pub segment: Segment,
     /// Media time of the segment's end, handed back with the result.
     pub to: Duration,
@@ -103,6 +120,8 @@ pub struct JobDone {
     pub utterance: UtteranceId,
     pub purpose: Purpose,
     pub to: Duration,
+    /// The language it was heard in, where it was to be detected.
+    pub detected: Option<LanguageHeard>,
     pub result: Result<Result<String, Gate>, AsrFailure>,
     pub queued: Duration,
     pub compute: Duration,

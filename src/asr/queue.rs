@@ -182,6 +182,7 @@ impl Queue {
         // Nothing that a person waits for is held up by a transcript for the record.
         (first.purpose == Purpose::PostCall) == (job.purpose == Purpose::PostCall)
             && first.language == job.language
+            && first.among == job.among
             && all().all(|other| other.segment.duration().abs_diff(length) <= LIKE)
             && takes <= LONGEST_BATCH
             && all().all(|other| now + takes <= other.deadline)

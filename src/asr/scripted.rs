@@ -16,6 +16,7 @@ pub struct Scripted {
     answer: Mutex<Answer>,
     takes: Duration,
     languages: Vec<&'static str>,
+    spoken: Option<(String, f32)>,
     asked: Mutex<Vec<Asked>>,
 }
 
@@ -35,6 +36,7 @@ impl Scripted {
             answer: Mutex::new(Box::new(answer)),
             takes: Duration::ZERO,
             languages: LANGUAGES.to_vec(),
+            spoken: None,
             asked: Mutex::new(Vec::new()),
         }
     }
@@ -79,6 +81,13 @@ impl Scripted {
         self
     }
 
+    /// Detects this language, this likely; without it, none can be detected.
+    #[must_use]
+    pub fn spoken(mut self, language: &str, probability: f32) -> Self {
+        self.spoken = Some((language.to_owned(), probability));
+        self
+    }
+
     #[must_use]
     pub fn shared(self) -> Arc<Self> {
         Arc::new(self)
@@ -115,6 +124,16 @@ impl Recognizer for Scripted {
                 Ok(Recognized { text, score: -0.2, no_speech: 0.01 })
             })
             .collect()
+    }
+
+    fn detect(&self, _segment: &Segment, allowed: &[String]) -> Result<Vec<f32>, RecognizeError> {
+        let (spoken, probability) = self.spoken.as_ref().ok_or(RecognizeError::CannotDetect)?;
+        let rest = (1.0 - probability) / (allowed.len().max(2) - 1) as f32;
+        Ok(allowed.iter().map(|language| if language == spoken { *probability } else { rest }).collect())
+    }
+
+    fn detects(&self) -> bool {
+        self.spoken.is_some()
     }
 
     fn languages(&self) -> &[&'static str] {

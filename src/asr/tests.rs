@@ -9,6 +9,7 @@ fn job(utterance: u32, purpose: Purpose, reply: &mpsc::Sender<JobDone>) -> Job {
         utterance: UtteranceId(utterance),
         purpose,
         language: "en-GB".into(),
+        among: None,
         segment: Segment { pcm: pcm.into(), voiced: Duration::from_millis(800) },
         to: Duration::from_secs(u64::from(utterance)),
         deadline: Instant::now() + Duration::from_secs(60),
@@ -183,4 +184,30 @@ async fn each_language_goes_to_its_model() {
         asr.submit(Job { language: language.into(), ..job(1, Purpose::Amd, &reply) }).unwrap();
         assert_eq!(answers.recv().await.unwrap().result, Ok(Ok(expected.to_owned())));
     }
+}
+
+#[tokio::test]
+async fn an_open_language_is_detected_by_the_model_that_can() {
+    let english = Scripted::always("english model").hearing(&["en"]).shared();
+    let other = Scripted::new(|language, _| Some(format!("heard {language}"))).spoken("fr", 0.9).shared();
+    let models = vec![
+        Model { recognizer: english.clone(), languages: vec!["en".to_owned()], is_default: false },
+        Model { recognizer: other, languages: Vec::new(), is_default: true },
+    ];
+    let asr = AsrHandle::launch(models, Tuning::default(), None).unwrap();
+    let among: Arc<[String]> = ["en".to_owned(), "fr".to_owned()].into();
+    assert!(asr.detects(&among) && !asr.detects(&["tlh".to_owned(), "en".to_owned()]));
+    let (reply, mut answers) = mpsc::channel(8);
+    asr.submit(Job { among: Some(among.clone()), ..job(1, Purpose::Amd, &reply) }).unwrap();
+    let done = answers.recv().await.unwrap();
+    assert_eq!(done.result, Ok(Ok("heard fr".to_owned())));
+    let heard = done.detected.unwrap();
+    assert_eq!((heard.language.as_str(), heard.probability), ("fr", 0.9));
+    assert!(english.asked().is_empty());
+    let deaf = AsrHandle::start(english, 1, 8, None).unwrap();
+    assert!(!deaf.detects(&among));
+    assert_eq!(
+        deaf.submit(Job { among: Some(among), ..job(1, Purpose::Amd, &reply) }),
+        Err(AsrFailure::Engine)
+    );
 }

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use sidetone_core::call::{AsrFailure, CallId, Gate, UtteranceId};
+use sidetone_core::call::{AsrFailure, CallId, Gate, LanguageHeard, UtteranceId};
 use tokio::{sync::mpsc::error::TrySendError, time::Instant};
 
 use super::{
@@ -120,7 +120,11 @@ impl AsrHandle {
     /// engine is behind, no model hears the language, or the model fails or has stopped.
     pub fn submit(&self, job: Job) -> Result<(), AsrFailure> {
         let now = Instant::now();
-        let lane = self.engine.lane(&job.language).ok_or(AsrFailure::Engine)?;
+        let lane = match &job.among {
+            None => self.engine.lane(&job.language),
+            Some(languages) => self.engine.detecting_lane(languages),
+        };
+        let lane = lane.ok_or(AsrFailure::Engine)?;
         let away = {
             let mut state = lock(&self.engine.state);
             if state.stopping {
@@ -183,6 +187,12 @@ impl AsrHandle {
         model.is_some_and(|recognizer| recognizer.languages().iter().any(|known| *known == code))
     }
 
+    /// Whether the language can be detected among these: by a multilingual model of this machine.
+    #[must_use]
+    pub fn detects(&self, languages: &[String]) -> bool {
+        self.engine.detecting_lane(languages).is_some()
+    }
+
     /// Stops the engine: what waits is answered as failed, what runs is finished. Blocks for as long as the
     /// longest running decode takes (well under a second); later jobs are refused.
     pub fn shutdown(&self) {
@@ -217,6 +227,14 @@ impl Engine {
         let code = primary_language(language);
         let named = self.models.iter().position(|model| model.languages.contains(&code));
         named.or_else(|| self.models.iter().position(|model| model.is_default))
+    }
+
+    /// The first model that tells these languages apart.
+    fn detecting_lane(&self, languages: &[String]) -> Option<usize> {
+        self.models.iter().position(|Model { recognizer, .. }| {
+            recognizer.detects()
+                && languages.iter().all(|language| recognizer.languages().contains(&language.as_str()))
+        })
     }
 
     fn run(&self, worker: usize) {
@@ -290,28 +308,61 @@ impl Engine {
             batch.into_iter().partition(|w| gates::before(&w.job.segment).is_some());
         let begun = Instant::now();
         for waiting in hopeless {
-            self.answer(waiting, Ok(Err(Gate::NoSpeech)), begun, Duration::ZERO);
+            self.answer(waiting, None, Ok(Err(Gate::NoSpeech)), begun, Duration::ZERO);
         }
-        let language = primary_language(&batch.first()?.job.language);
+        let first = &batch.first()?.job;
+        if let Some(among) = first.among.clone() {
+            let worked =
+                batch.into_iter().map(|waiting| self.detect(model, &among, waiting)).collect::<Vec<_>>();
+            return Some(worked.into_iter().all(|worked| worked));
+        }
+        let language = primary_language(&first.language);
         let segments: Vec<Segment> = batch.iter().map(|w| w.job.segment.clone()).collect();
         let outcome = recognize(model, &language, &segments);
         let compute = begun.elapsed();
         match outcome {
             Ok(texts) => {
                 for (waiting, heard) in batch.into_iter().zip(texts) {
-                    let gated = match gates::gate(&language, &heard, waiting.job.segment.voiced) {
-                        Some(gate) => Err(gate),
-                        None => Ok(heard.text),
-                    };
-                    self.answer(waiting, Ok(gated), begun, compute);
+                    let gated = gated(&language, heard, waiting.job.segment.voiced);
+                    self.answer(waiting, None, Ok(gated), begun, compute);
                 }
                 Some(true)
             }
             Err(failure) => {
                 for waiting in batch {
-                    self.answer(waiting, Err(AsrFailure::Engine), begun, compute);
+                    self.answer(waiting, None, Err(AsrFailure::Engine), begun, compute);
                 }
                 (failure == Failure::Model).then_some(false)
+            }
+        }
+    }
+
+    /// Answers one job whose language is not known yet, in the likeliest. Whether the model worked.
+    fn detect(&self, model: &Model, among: &[String], waiting: Waiting) -> bool {
+        let begun = Instant::now();
+        let segment = waiting.job.segment.clone();
+        let heard = catch_unwind(AssertUnwindSafe(|| likeliest(model, among, &segment)));
+        let outcome = match heard {
+            Ok(Ok(heard)) => {
+                recognize(model, &heard.language, std::slice::from_ref(&segment)).map(|texts| (heard, texts))
+            }
+            Ok(Err(error)) => {
+                tracing::error!(%error, "the language could not be detected");
+                Err(Failure::Model)
+            }
+            Err(_) => Err(Failure::Model),
+        };
+        let compute = begun.elapsed();
+        match outcome {
+            Ok((heard, texts)) => {
+                let text = texts.into_iter().next().unwrap_or_default();
+                let gated = gated(&heard.language, text, segment.voiced);
+                self.answer(waiting, Some(heard), Ok(gated), begun, compute);
+                true
+            }
+            Err(_) => {
+                self.answer(waiting, None, Err(AsrFailure::Engine), begun, compute);
+                false
             }
         }
     }
@@ -326,20 +377,21 @@ impl Engine {
 
     fn turn_away(&self, away: Vec<TurnedAway>, now: Instant) {
         for (waiting, failure) in away {
-            self.answer(waiting, Err(failure), now, Duration::ZERO);
+            self.answer(waiting, None, Err(failure), now, Duration::ZERO);
         }
     }
 
     fn answer(
         &self,
         Waiting { job, since }: Waiting,
+        detected: Option<LanguageHeard>,
         result: Result<Result<String, Gate>, AsrFailure>,
         begun: Instant,
         compute: Duration,
     ) {
         let Job { call, utterance, purpose, to, reply, .. } = job;
         let queued = begun.saturating_duration_since(since);
-        let done = JobDone { utterance, purpose, to, result, queued, compute };
+        let done = JobDone { utterance, purpose, to, detected, result, queued, compute };
         if let Some(observe) = &self.observer {
             observe(&done);
         }
@@ -361,6 +413,21 @@ enum Failure {
     Request,
 }
 
+fn gated(language: &str, heard: Recognized, voiced: Duration) -> Result<String, Gate> {
+    match gates::gate(language, &heard, voiced) {
+        Some(gate) => Err(gate),
+        None => Ok(heard.text),
+    }
+}
+
+/// The likeliest of the allowed languages.
+fn likeliest(model: &Model, among: &[String], segment: &Segment) -> Result<LanguageHeard, RecognizeError> {
+    let shares = model.recognizer.detect(segment, among)?;
+    let best = among.iter().zip(shares).max_by(|(_, a), (_, b)| a.total_cmp(b));
+    let (language, probability) = best.ok_or(RecognizeError::CannotDetect)?;
+    Ok(LanguageHeard { language: language.clone(), probability, voiced: segment.voiced })
+}
+
 /// An error, a panic, and fewer answers than segments are all failures.
 fn recognize(model: &Model, language: &str, segments: &[Segment]) -> Result<Vec<Recognized>, Failure> {
     match catch_unwind(AssertUnwindSafe(|| model.recognizer.recognize(language, segments))) {
@@ -369,7 +436,7 @@ fn recognize(model: &Model, language: &str, segments: &[Segment]) -> Result<Vec<
             tracing::error!(asked = segments.len(), answered = texts.len(), "the recogniser lost a segment");
             Err(Failure::Model)
         }
-        Ok(Err(error @ RecognizeError::Language(_))) => {
+        Ok(Err(error @ (RecognizeError::Language(_) | RecognizeError::CannotDetect))) => {
             tracing::error!(%error, "transcription failed");
             Err(Failure::Request)
         }

@@ -65,6 +65,9 @@ pub struct Stream {
     /// Measure this one too (several gigabytes are fetched at the first use), with the same model and talkers.
     #[arg(long, value_name = "NAME")]
     peer: Option<StreamPeer>,
+    /// Then hold the number found for so long, to see whether the lag grows: 600 is ten minutes.
+    #[arg(long, default_value_t = 0, value_name = "SECONDS")]
+    hold: u64,
     #[command(flatten)]
     talkers: Talkers,
 }
@@ -125,7 +128,7 @@ impl Bench {
             Self::Load(load) => load.run(json),
             Self::Asr(bench) => bench.run(asr, json),
             Self::Tune(bench) => bench.run(asr, json),
-            Self::Stream(bench) => bench.talkers.stream(asr, bench.peer.is_some(), json),
+            Self::Stream(bench) => bench.talkers.stream(asr, bench.peer.is_some(), bench.hold, json),
             Self::Overload(bench) => bench.talkers.overload(asr, json),
             Self::Part(part) => part.run(),
             // Carried out above: they need no thread of their own.
@@ -216,12 +219,19 @@ impl Talkers {
             language: self.language,
             seconds: self.seconds,
             talkers: self.talkers.map(|n| n as usize),
+            hold: 0,
             with_peer: false,
         }
     }
 
-    fn stream(self, configured: config::Asr, with_peer: bool, json: bool) -> anyhow::Result<ExitCode> {
-        let report = stream::run(&stream::Plan { with_peer, ..self.plan(configured) })?;
+    fn stream(
+        self,
+        configured: config::Asr,
+        with_peer: bool,
+        hold: u64,
+        json: bool,
+    ) -> anyhow::Result<ExitCode> {
+        let report = stream::run(&stream::Plan { with_peer, hold, ..self.plan(configured) })?;
         if json {
             document(&report)?;
             return Ok(ExitCode::SUCCESS);
@@ -240,7 +250,8 @@ impl Talkers {
         ]);
         let ours = report.steps.iter().map(|step| ("sidetone", step));
         let peers = report.peer_steps.iter().flatten().map(|step| ("whisperlivekit", step));
-        for (name, step) in ours.chain(peers) {
+        let held = report.hold.iter().map(|step| ("sidetone, held", step));
+        for (name, step) in ours.chain(held).chain(peers) {
             table.add_row([
                 name.to_owned(),
                 step.talkers.to_string(),
@@ -255,6 +266,10 @@ impl Talkers {
         }
         say(&table)?;
         say(format_args!("\n{} talkers within 700 ms ({})", report.talkers, report.model))?;
+        if let Some(held) = &report.hold {
+            let fifths: Vec<String> = held.lag_p95_ms_by_fifth.iter().map(|ms| format!("{ms:.0}")).collect();
+            say(format_args!("held: lag at p95 in each fifth of the time {} ms", fifths.join(", ")))?;
+        }
         if let (Some(talkers), Some(ratio)) = (report.peer_talkers, report.cpu_ratio) {
             say(format_args!(
                 "the peer: {talkers}; it needs {ratio:.1} times as much CPU for a second of audio"

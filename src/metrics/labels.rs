@@ -34,6 +34,7 @@ impl LivePhase {
             | Event::SpeechEnded { .. }
             | Event::Tone { .. }
             | Event::Transcript { .. }
+            | Event::Language { .. }
             | Event::Step { .. }
             | Event::PromptEnded { .. }
             | Event::BargeIn { .. }
@@ -76,6 +77,7 @@ pub(super) fn event_name(event: &Event) -> &'static str {
         Event::SpeechEnded { .. } => "speech_ended",
         Event::Tone { .. } => "tone",
         Event::Transcript { .. } => "transcript",
+        Event::Language { .. } => "language",
         Event::Verdict { .. } => "verdict",
         Event::Step { .. } => "step",
         Event::PromptStarted { .. } => "prompt_started",

@@ -51,6 +51,7 @@ fn all() -> Vec<Event> {
         Event::SpeechEnded { at_ms: 900, voiced_ms: 700 },
         Event::Tone { tone: Tone::FaxCng, at_ms: 20 },
         transcript(Some("hello"), None, None),
+        Event::Language { language: "fr".to_owned(), probability: 0.9, at_ms: 900 },
         verdict(),
         Event::Step { name: "greet".to_owned() },
         Event::PromptStarted { id, file: "a.wav".to_owned() },

@@ -77,6 +77,8 @@ pub struct Order {
     pub config: CallConfig,
     pub script: ScenarioRun,
     pub language: Arc<str>,
+    /// Detect the language among these; `language` is assumed until then.
+    pub among: Option<Arc<[String]>>,
     pub leg: Leg,
     /// Ends the call when something arrives.
     pub end: watch::Receiver<Option<HangupReason>>,
@@ -108,6 +110,7 @@ pub async fn run(shells: Shells, order: Order) -> FinishedCall {
         id: order.call,
         shells,
         language: order.language,
+        among: order.among,
         transcripts,
         sounds,
         unsent: Vec::new(),
@@ -123,6 +126,7 @@ struct Session {
     call: Call,
     shells: Shells,
     language: Arc<str>,
+    among: Option<Arc<[String]>>,
     journal: Journal,
     history: History,
     recording: Recording,
@@ -267,7 +271,10 @@ impl Session {
             Ok(Err(gate)) => Heard::Nothing(gate),
             Err(failure) => Heard::Failed(failure),
         };
-        let JobDone { utterance, purpose, to, queued, compute, .. } = done;
+        let JobDone { utterance, purpose, to, queued, compute, detected, .. } = done;
+        if let Some(heard) = detected.filter(|_| self.among.is_some()) {
+            self.input(Input::LanguageHeard(heard));
+        }
         self.input(Input::Transcript(Transcript { utterance, purpose, to, outcome, queued, compute }));
     }
 
@@ -286,6 +293,10 @@ impl Session {
                     if let Some(asr) = &self.shells.asr {
                         asr.cancel(&self.id, utterance);
                     }
+                }
+                Command::FixLanguage(language) => {
+                    self.language = language.into();
+                    self.among = None;
                 }
                 Command::RestartStream => self.restart_stream(),
                 Command::Transfer(target) => self.send(SwitchCommand::Transfer { target }),
@@ -350,6 +361,7 @@ impl Session {
                     utterance: request.utterance,
                     purpose: request.purpose,
                     language: self.language.clone(),
+                    among: self.among.clone(),
                     segment: self.history.segment(&request),
                     to: request.to,
                     deadline: Instant::now() + patience(request.purpose),

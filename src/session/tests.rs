@@ -101,6 +101,7 @@ impl Rig {
             config,
             script: ScenarioRun::new(scenario, &BTreeMap::new()).unwrap(),
             language: "en".into(),
+            among: None,
             leg: Leg::Originate(Originate {
                 dial_string: "loopback/1".to_owned(),
                 caller_id: "123".to_owned(),

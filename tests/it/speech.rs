@@ -9,7 +9,10 @@ use sidetone::{
     },
     config::Asr,
 };
-use sidetone_core::{amd::Verdict, call::Disposition};
+use sidetone_core::{
+    amd::Verdict,
+    call::{Disposition, Event},
+};
 
 use crate::support::{ANNA, Setup, callee};
 
@@ -61,5 +64,39 @@ async fn a_model_that_hears_no_french_takes_no_french_call() {
     let (attempt, _, _) = rig.whole_call(ANNA).await;
     assert_eq!(attempt.disposition, Some(Disposition::Failed));
     assert!(attempt.outcome.as_deref().is_some_and(|words| words.contains("models get")), "{attempt:?}");
+    assert_eq!(rig.stop().await.calls.len(), 0);
+}
+
+const FRENCH: &str = "language: fr\n";
+const EITHER: &str = "language: auto\nlanguages: [en, fr]\n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_language_is_detected_once_among_those_allowed() {
+    let does = [
+        say("at: 300ms", "tests/data/allo_fr.wav"),
+        say("bot_quiet: 600ms", "tests/data/proprietaire_fr.wav"),
+        say("bot_quiet: 600ms", "tests/data/interesse_fr.wav"),
+        say("bot_quiet: 600ms", "tests/data/je_veux_bien_fr.wav"),
+    ];
+    let cast = callee(ANNA, "{after: 100ms}", &does);
+    let setup = Setup::cast(&cast).shipped("lead-qualification").edited(FRENCH, EITHER);
+    let rig = setup.recognizer(whisper("base")).start().await;
+    let (attempt, events, _) = rig.whole_call(ANNA).await;
+    let detected: Vec<&Event> =
+        events.iter().map(|stored| &stored.event).filter(|e| matches!(e, Event::Language { .. })).collect();
+    assert!(matches!(detected[..], [Event::Language { language, .. }] if language == "fr"), "{events:#?}");
+    assert_eq!(attempt.disposition, Some(Disposition::Transferred), "{events:#?}");
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_english_model_cannot_detect_languages_and_says_so() {
+    let cast = callee(ANNA, "{after: 100ms}", &[]);
+    let setup = Setup::cast(&cast).shipped("lead-qualification").edited(FRENCH, EITHER);
+    let rig = setup.recognizer(whisper("tiny.en")).start().await;
+    let (attempt, _, _) = rig.whole_call(ANNA).await;
+    assert_eq!(attempt.disposition, Some(Disposition::Failed));
+    let said = attempt.outcome.unwrap_or_default();
+    assert!(said.contains("language: auto") && said.contains("multilingual"), "{said}");
     assert_eq!(rig.stop().await.calls.len(), 0);
 }

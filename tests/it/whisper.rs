@@ -8,7 +8,7 @@ use std::{
 
 use sidetone::{
     asr::{
-        self, AsrHandle, Job, JobDone, Recognizer, Segment,
+        self, AsrHandle, Context, Job, JobDone, RecognizeError, Recognizer, Segment,
         ct2::{Options, Whisper},
         models,
     },
@@ -17,12 +17,12 @@ use sidetone::{
 use sidetone_core::call::{CallId, Gate, Purpose, UtteranceId};
 use tokio::{sync::mpsc, time::Instant};
 
-static TINY_EN: LazyLock<Arc<Whisper>> = LazyLock::new(|| load("tiny.en", false));
+static TINY_EN: LazyLock<Arc<Whisper>> = LazyLock::new(|| load("tiny.en", Context::Fitted));
 
-fn load(name: &str, full_context: bool) -> Arc<Whisper> {
+fn load(name: &str, context: Context) -> Arc<Whisper> {
     let asr = config::Asr { model: name.to_owned(), ..Default::default() };
     let path = models::find(&asr).unwrap_or_else(|error| panic!("{error}"));
-    Arc::new(Whisper::load(&path, Options { full_context, ..Options::default() }).unwrap())
+    Arc::new(Whisper::load(&path, Options { context, ..Options::default() }).unwrap())
 }
 
 /// The first `seconds` of a recording, as a call's session hands it over.
@@ -54,7 +54,7 @@ fn english_recordings_are_understood() {
 
 #[test]
 fn the_silence_tail_hears_what_the_full_context_hears() {
-    let full = load("tiny.en", true);
+    let full = load("tiny.en", Context::Full);
     assert!(!full.is_fast());
     for file in ["hello_en.wav", "question_en.wav", "voicemail_en.wav"] {
         assert_eq!(
@@ -89,11 +89,34 @@ fn an_english_model_refuses_french() {
 
 #[test]
 fn french_is_understood_by_a_multilingual_model() {
-    let base = load("base", false);
+    let base = load("base", Context::Fitted);
     assert!(base.is_fast(), "the self-check of the silence tail failed");
     let text = hear(&base, "fr", segment("voicemail_fr.wav", 30.0));
     assert!(text.contains("prendre votre appel en ce moment"), "{text}");
     assert!(text.contains("votre message après le"), "{text}");
+}
+
+#[test]
+fn languages_are_told_apart_among_those_allowed_only() {
+    let base = load("base", Context::Fitted);
+    let likeliest = |file: &str, allowed: &[&str]| {
+        let allowed: Vec<String> = allowed.iter().map(|&language| language.to_owned()).collect();
+        let shares = base.detect(&segment(file, 30.0), &allowed).unwrap();
+        assert!((shares.iter().sum::<f32>() - 1.0).abs() < 1e-3, "{shares:?}");
+        let best = shares.iter().zip(&allowed).max_by(|(a, _), (b, _)| a.total_cmp(b));
+        best.map(|(_, language)| language.clone()).unwrap()
+    };
+    assert_eq!(likeliest("voicemail_fr.wav", &["en", "fr"]), "fr");
+    assert_eq!(likeliest("proprietaire_fr.wav", &["en", "fr", "es"]), "fr");
+    assert_eq!(likeliest("voicemail_en.wav", &["en", "fr"]), "en");
+    assert_eq!(likeliest("question_en.wav", &["fr", "en"]), "en");
+    assert_ne!(likeliest("voicemail_en.wav", &["fr", "de"]), "en", "only those allowed");
+    assert!(!TINY_EN.detects());
+    let allowed = ["en".to_owned(), "fr".to_owned()];
+    assert!(matches!(
+        TINY_EN.detect(&segment("hello_en.wav", 1.0), &allowed),
+        Err(RecognizeError::CannotDetect)
+    ));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -136,6 +159,7 @@ async fn ask(engine: &AsrHandle, segment: Segment) -> JobDone {
         utterance: UtteranceId(1),
         purpose: Purpose::Amd,
         language: "en".into(),
+        among: None,
         segment,
         to: Duration::ZERO,
         deadline: Instant::now() + Duration::from_secs(60),

@@ -12,7 +12,7 @@ use crate::{
 /// samples, MIT, Copyright (c) Microsoft Corporation, resampled.
 const CLIP: &[u8] = include_bytes!("check.wav");
 /// Tried in this order; `sidetone bench tune` says what each costs and how often it errs.
-const ENGLISH: [Recipe; 2] = [Recipe::new(50, 100, 100, 1), Recipe::new(100, 100, 100, 1)];
+const ENGLISH: [Recipe; 2] = [Recipe::new(75, 100, 100, 1), Recipe::new(200, 100, 100, 1)];
 const MULTILINGUAL: [Recipe; 2] = [Recipe::new(200, 100, 100, 1), Recipe::new(400, 100, 100, 1)];
 
 /// Why clips must be encoded as 30 s.

@@ -134,11 +134,16 @@ impl Whisper {
 
     /// Recognises clips that each fit a context.
     fn decode(&self, language: &str, clips: &[Clip<'_>]) -> Result<Vec<Recognized>, RecognizeError> {
-        let (shape, features) = match &self.tail {
-            Some(tail) => self.with_tail(tail, clips)?,
-            None => self.full_contexts(clips),
-        };
+        let (shape, features) = self.features(clips)?;
         self.generate(language, clips, shape, features)
+    }
+
+    /// What the decoder is given, and the shape of one clip's.
+    fn features(&self, clips: &[Clip<'_>]) -> Result<([usize; 2], Vec<f32>), RecognizeError> {
+        match &self.tail {
+            Some(tail) => self.with_tail(tail, clips),
+            None => Ok(self.full_contexts(clips)),
+        }
     }
 
     /// `shape`: of one clip's features, either a spectrogram or the encoder's output.
@@ -198,6 +203,27 @@ impl Whisper {
         ([self.mel.mels(), FULL], features)
     }
 
+    /// The probability of each language token for the beginning of a segment, among those allowed.
+    fn language_shares(&self, pcm: &[i16], allowed: &[String]) -> Result<Vec<f32>, RecognizeError> {
+        let clip =
+            Clip { pcm: &pcm[..pcm.len().min(CUT.1 * super::SAMPLE_RATE as usize)], voiced: Duration::ZERO };
+        let (shape, mut features) = self.features(&[clip])?;
+        let input = StorageView::new(&[1, shape[0], shape[1]], &mut features, Default::default());
+        let found = input.and_then(|input| self.model.detect_language(&input)).map_err(engine)?;
+        let found = found.into_iter().next().unwrap_or_default();
+        let of = |language: &String| {
+            let token = format!("<|{language}|>");
+            found.iter().find(|one| one.language == token).map_or(0.0, |one| one.probability)
+        };
+        let shares: Vec<f32> = allowed.iter().map(of).collect();
+        let all: f32 = shares.iter().sum();
+        if all > 0.0 {
+            Ok(shares.into_iter().map(|share| share / all).collect())
+        } else {
+            Err(RecognizeError::CannotDetect)
+        }
+    }
+
     fn prompt(&self, language: &str) -> Vec<String> {
         let mut prompt = vec!["<|startoftranscript|>".to_owned()];
         if self.languages.len() > 1 {
@@ -231,6 +257,17 @@ impl Recognizer for Whisper {
                 Ok(joined(parts.into_iter().flatten().collect()))
             })
             .collect()
+    }
+
+    fn detect(&self, segment: &Segment, allowed: &[String]) -> Result<Vec<f32>, RecognizeError> {
+        if !self.detects() {
+            return Err(RecognizeError::CannotDetect);
+        }
+        self.language_shares(&segment.pcm, allowed)
+    }
+
+    fn detects(&self) -> bool {
+        self.languages.len() > 1
     }
 
     fn languages(&self) -> &[&'static str] {

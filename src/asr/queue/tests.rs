@@ -34,6 +34,7 @@ impl Bench {
             utterance: UtteranceId(word[1].parse().unwrap()),
             purpose,
             language: word[4].into(),
+            among: None,
             segment: Segment { pcm: Arc::from(vec![0i16; samples]), voiced: Duration::ZERO },
             to: Duration::ZERO,
             deadline: self.at(word[3].parse().unwrap()),

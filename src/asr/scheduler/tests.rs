@@ -58,6 +58,7 @@ impl Bench {
             utterance: UtteranceId(1),
             purpose,
             language: "en".into(),
+            among: None,
             segment: Segment { pcm: AUDIO[..length_ms * 16].into(), voiced: Duration::from_secs(1) },
             to: Duration::ZERO,
             deadline: self.at(self.now + patience),

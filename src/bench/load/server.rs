@@ -119,6 +119,7 @@ fn order(
         config,
         script: ScenarioRun::new(scenario.clone(), &BTreeMap::new()).map_err(anyhow::Error::from)?,
         language: "en".into(),
+        among: None,
         leg: Leg::Originate(Originate {
             dial_string: "loopback/1".to_owned(),
             caller_id: String::new(),

@@ -33,8 +33,8 @@ use talker::{Stage, Timeline};
 const LATE_MS: f64 = 700.0;
 /// The first seconds are not counted.
 const WARM_UP: Duration = Duration::from_secs(5);
-/// How the number of talkers grows.
-const STEPS: [usize; 16] = [1, 2, 3, 4, 6, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48];
+/// More talkers than this are not tried.
+const MOST: usize = 512;
 
 /// What to measure.
 #[derive(Debug, Clone)]
@@ -45,6 +45,8 @@ pub struct Plan {
     pub seconds: u64,
     /// This many talkers only, instead of a search.
     pub talkers: Option<usize>,
+    /// The number found is then held for so many seconds; 0: it is not.
+    pub hold: u64,
     pub with_peer: bool,
 }
 
@@ -94,6 +96,8 @@ pub struct Report {
     /// At that number, or at one talker where it is 0.
     pub cpu_s_per_audio_s: f64,
     pub steps: Vec<Step>,
+    /// That number, held for longer.
+    pub hold: Option<Step>,
     pub peer: Option<&'static str>,
     pub peer_talkers: Option<usize>,
     pub peer_cpu_s_per_audio_s: Option<f64>,
@@ -113,6 +117,13 @@ pub fn run(plan: &Plan) -> anyhow::Result<Report> {
     let program = plan.with_peer.then(peer_server::fetch).transpose()?;
     eprintln!("sidetone");
     let ours = search(plan, &task, process)?;
+    let hold = match plan.hold {
+        0 => None,
+        seconds => {
+            eprintln!("{} talkers for {seconds} s", ours.talkers.max(1));
+            Some(process(&Task { talkers: ours.talkers.max(1), seconds, ..task.clone() })?)
+        }
+    };
     let peer = match program {
         None => None,
         Some(program) => {
@@ -133,6 +144,7 @@ pub fn run(plan: &Plan) -> anyhow::Result<Report> {
             .filter(|peer| peer.talkers > 0)
             .map(|peer| ours.talkers as f64 / peer.talkers as f64),
         peer_steps: peer.map(|peer| peer.steps),
+        hold,
         talkers: ours.talkers,
         cpu_s_per_audio_s: ours.cpu_s_per_audio_s,
         steps: ours.steps,
@@ -145,26 +157,52 @@ struct Found {
     steps: Vec<Step>,
 }
 
-/// More and more talkers until words come late.
+/// Twice as many talkers until words come late, then halving the distance to within a tenth.
 fn search(
     plan: &Plan,
     task: &Task,
     measure: impl Fn(&Task) -> anyhow::Result<Step>,
 ) -> anyhow::Result<Found> {
-    let counts = plan.talkers.map_or_else(|| STEPS.to_vec(), |n| vec![n]);
     let mut steps: Vec<Step> = Vec::new();
-    for talkers in counts {
+    let mut range = Range { good: 0, late: None };
+    let mut next = Some(plan.talkers.unwrap_or(1));
+    while let Some(talkers) = next {
         eprintln!("{talkers} talkers for {} s", plan.seconds);
         let step = measure(&Task { talkers, ..task.clone() })?;
-        let late = step.is_late();
+        eprintln!("  95 of 100 words within {:.0} ms", step.lag_p95_ms);
+        range.learn(talkers, step.is_late());
         steps.push(step);
-        if late {
-            break;
+        next = if plan.talkers.is_some() { None } else { range.next() };
+    }
+    steps.sort_by_key(|step| step.talkers);
+    let best = steps.iter().rev().find(|step| step.talkers == range.good);
+    let cpu_s_per_audio_s = best.or(steps.first()).map_or(0.0, |step| step.cpu_s_per_audio_s);
+    Ok(Found { talkers: range.good, cpu_s_per_audio_s, steps })
+}
+
+/// What a search knows: so many come in time, so many do not.
+#[derive(Debug)]
+struct Range {
+    good: usize,
+    late: Option<usize>,
+}
+
+impl Range {
+    fn learn(&mut self, talkers: usize, is_late: bool) {
+        if is_late {
+            self.late = Some(talkers);
+        } else {
+            self.good = talkers;
         }
     }
-    let best = steps.iter().rev().find(|step| !step.is_late());
-    let cpu_s_per_audio_s = best.or(steps.first()).map_or(0.0, |step| step.cpu_s_per_audio_s);
-    Ok(Found { talkers: best.map_or(0, |step| step.talkers), cpu_s_per_audio_s, steps })
+
+    /// How many to try next; `None`: it is known well enough.
+    fn next(&self) -> Option<usize> {
+        match self.late {
+            None => (self.good < MOST).then_some(2 * self.good.max(1)),
+            Some(late) => (late - self.good > (self.good / 10).max(1)).then_some(self.good.midpoint(late)),
+        }
+    }
 }
 
 /// Twice as many talkers as it follows, and verdicts wanted meanwhile. Blocks.
@@ -300,6 +338,26 @@ impl Step {
             cores: cpu_s / seconds,
             partials: looks.0,
             failed: looks.1,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Range;
+
+    #[test]
+    fn a_search_doubles_and_halves_until_it_knows_the_number_to_a_tenth() {
+        for carried in [0, 1, 5, 47, 200] {
+            let mut range = Range { good: 0, late: None };
+            let (mut next, mut tries) = (Some(1), 0);
+            while let Some(talkers) = next {
+                range.learn(talkers, talkers > carried);
+                tries += 1;
+                next = range.next();
+            }
+            assert!(range.good <= carried && carried <= range.good + range.good / 10, "{range:?}");
+            assert!(tries <= 13, "{tries} tries for {carried}");
         }
     }
 }

@@ -54,6 +54,7 @@ impl Stage {
             utterance: request.utterance,
             purpose: request.purpose,
             language: self.language.clone(),
+            among: None,
             segment: Segment { pcm, voiced: request.voiced },
             to: request.to,
             deadline: Instant::now() + Duration::from_millis(patience),

@@ -97,6 +97,7 @@ type Configure = Box<dyn FnOnce(&mut Config, &Path)>;
 pub(crate) struct Setup {
     cast: String,
     shipped: Option<&'static str>,
+    edit: Option<(&'static str, &'static str)>,
     recognizer: Arc<dyn Recognizer>,
     delivery: Delivery,
     configure: Configure,
@@ -108,6 +109,7 @@ impl Setup {
         Self {
             cast: callees.to_owned(),
             shipped: None,
+            edit: None,
             recognizer: sounds::ears().shared(),
             delivery: Delivery::default(),
             configure: Box::new(|_, _| {}),
@@ -122,6 +124,12 @@ impl Setup {
     #[cfg(feature = "whisper")]
     pub(crate) fn shipped(self, name: &'static str) -> Self {
         Self { shipped: Some(name), ..self }
+    }
+
+    /// The shipped scenario with some text of it replaced.
+    #[cfg(feature = "whisper")]
+    pub(crate) fn edited(self, text: &'static str, by: &'static str) -> Self {
+        Self { edit: Some((text, by)), ..self }
     }
 
     #[cfg(feature = "whisper")]
@@ -146,6 +154,12 @@ impl Setup {
         if let Some(name) = self.shipped {
             let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
             (scenario, prompts) = (root.join(name).with_extension("yaml"), root.join("prompts"));
+            if let Some((text, by)) = self.edit {
+                let yaml = std::fs::read_to_string(&scenario).expect("a shipped scenario");
+                assert!(yaml.contains(text), "{text}");
+                scenario = folder.path().join("edited.yaml");
+                std::fs::write(&scenario, yaml.replace(text, by)).expect("writable");
+            }
         }
         let cast = Cast::parse_in(&format!("callees:\n{}", self.cast), "cast.yaml", folder.path());
         let sim = SimConfig {

@@ -267,6 +267,11 @@ impl Amd {
         }
     }
 
+    /// Their language turned out to be this pack's.
+    pub fn speaks(&mut self, pack: &'static PhrasePack) {
+        self.pack = pack;
+    }
+
     /// Takes the next frame since the answer. Before the first verdict a decision is that verdict; afterwards it
     /// is a correction.
     pub fn frame(&mut self, frame: AmdFrame<'_>) -> Option<AmdStep> {

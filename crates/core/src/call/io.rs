@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
+use super::LanguageHeard;
 use crate::{
     amd::{Cause, Evidence, Verdict},
     echo::PromptAudio,
@@ -86,6 +87,8 @@ pub enum Input<'a> {
         end: PlaybackEnd,
         heard: Option<Duration>,
     },
+    /// The language of a stretch of speech, where the call's is not known yet; comes before its transcript.
+    LanguageHeard(LanguageHeard),
     Transcript(Transcript),
     Dtmf(Digit),
     /// The switch ended the leg, or never had it: its Q.850 name (`NORMAL_CLEARING`, `USER_BUSY`...).
@@ -110,6 +113,8 @@ pub enum Command {
     Transcribe(Transcribe),
     /// Forget what waits or runs for this utterance: its result is of no use any more.
     CancelTranscription(UtteranceId),
+    /// From now on everything is in this language: no more detection.
+    FixLanguage(String),
     /// Stop the audio stream and start it again.
     RestartStream,
     Transfer(String),
@@ -349,6 +354,12 @@ pub enum Event {
         failure: Option<AsrFailure>,
         queued_ms: u64,
         compute_ms: u64,
+    },
+    /// The call's language, detected among those the scenario allows; once a call. `probability`: among those.
+    Language {
+        language: String,
+        probability: f32,
+        at_ms: u64,
     },
     /// `after_speech_ms`: from the end of the last speech before the verdict, if there was any.
     Verdict {

@@ -8,6 +8,7 @@ mod listening;
 mod near;
 mod phase;
 mod speaking;
+mod spoken;
 #[cfg(test)]
 mod tests;
 mod timer;
@@ -22,6 +23,8 @@ pub use disposition::Ending;
 pub use io::*;
 pub use phase::PhaseName;
 use phase::{Attention, Ear, Ears, MessageWait, Phase};
+pub use spoken::LanguageHeard;
+use spoken::Spoken;
 pub use timer::{Timer, Timers};
 
 use crate::{
@@ -102,6 +105,7 @@ pub struct Call {
     commands: VecDeque<Command>,
     ending: Ending,
     outcome: Option<String>,
+    spoken: Spoken,
     /// The scenario step last reported.
     step: Option<String>,
     next_play: u32,
@@ -126,6 +130,7 @@ impl Call {
             commands: VecDeque::new(),
             ending: Ending::default(),
             outcome: None,
+            spoken: Spoken::default(),
             step: None,
             next_play: 1,
             breaking: None,
@@ -148,6 +153,7 @@ impl Call {
             Input::PromptAudio { id, audio } => self.prompt_audio(id, audio),
             Input::PlaybackStarted(id) => self.playback_started(now, id),
             Input::PlaybackDone { id, end, heard } => self.playback_done(now, id, end, heard),
+            Input::LanguageHeard(heard) => self.language_heard(heard),
             Input::Transcript(transcript) => self.transcript(now, &transcript),
             Input::Dtmf(digit) => self.dtmf(now, digit),
             Input::HungUp(cause) => self.hung_up(cause),
@@ -326,6 +332,27 @@ impl Call {
         self.timers.set(Timer::MediaLost, now, MEDIA_LOST);
         self.emit(Event::StreamRestart);
         self.commands.push_back(Command::RestartStream);
+    }
+
+    /// What is heard now is read in this language; once it is certain, everything is.
+    fn language_heard(&mut self, heard: LanguageHeard) {
+        if self.spoken.is_decided() {
+            return;
+        }
+        let decided = self.spoken.hear(&heard);
+        if let Some(pack) = PhrasePack::for_language(&heard.language) {
+            self.config.pack = pack;
+            if let Some(amd) = &mut self.amd {
+                amd.speaks(pack);
+            }
+            self.script.speaks(&heard.language);
+        }
+        if decided {
+            let LanguageHeard { language, probability, .. } = heard;
+            let at_ms = millis(self.ears.media);
+            self.emit(Event::Language { language: language.clone(), probability, at_ms });
+            self.commands.push_back(Command::FixLanguage(language));
+        }
     }
 
     fn transcript(&mut self, now: Instant, transcript: &Transcript) {

@@ -47,8 +47,11 @@ pub struct StepId(usize);
 pub struct Scenario {
     pub name: String,
     pub description: String,
-    /// A language with a phrase pack: `en`, `fr`...
+    /// A language with a phrase pack: `en`, `fr`... Where it is detected, the first of those allowed: what is assumed
+    /// until then.
     pub language: String,
+    /// The languages a call may be in: one, or those to detect among.
+    pub languages: Vec<String>,
     /// What contacts may carry and file names may hold, each a closed list.
     pub variables: BTreeMap<String, Variable>,
     steps: Vec<Step>,

@@ -6,7 +6,7 @@ use super::{MachineAction, PromptFile, Scenario, Step, StepId, Variable, check};
 use crate::{
     amd::Verdict,
     text::PhrasePack,
-    yaml::{At, Finding, Findings, Key, Kind, Node, Place, Severity, suggestion},
+    yaml::{At, Fields, Finding, Findings, Key, Kind, Node, Place, Severity, suggestion},
 };
 
 /// A scenario that cannot be used: every finding, with file and line.
@@ -47,8 +47,20 @@ impl Scenario {
     }
 }
 
-const TOP: &[&str] =
-    &["name", "description", "language", "variables", "intents", "start", "machine", "max_visits", "steps"];
+const TOP: &[&str] = &[
+    "name",
+    "description",
+    "language",
+    "languages",
+    "variables",
+    "intents",
+    "start",
+    "machine",
+    "max_visits",
+    "steps",
+];
+/// The language is detected, once a call.
+const AUTO: &str = "auto";
 const MACHINES: [(&str, Verdict); 8] = [
     ("voicemail", Verdict::Voicemail),
     ("mailbox_full", Verdict::MailboxFull),
@@ -96,14 +108,13 @@ impl<'f> Reader<'f> {
         let fields = root.fields(TOP, findings);
         let name = fields.require("name", findings).and_then(|at| at.text(findings));
         let description = fields.get("description").and_then(|at| at.text(findings)).unwrap_or_default();
-        let language = fields.require("language", findings).and_then(|at| self.language(&at));
+        let languages = self.languages(&fields);
         if let Some(at) = fields.get("variables") {
             self.variables =
                 at.entries(findings).iter().filter_map(|(key, at)| self.variable(key, at)).collect();
         }
-        let pack = language.as_deref().and_then(PhrasePack::for_language);
         let declared = fields.get("intents").map(|at| at.entries(findings)).unwrap_or_default();
-        self.intents(&declared, pack);
+        self.intents(&declared, &languages);
         let steps_at = fields.require("steps", findings);
         let entries = steps_at.as_ref().map(|at| at.entries(findings)).unwrap_or_default();
         if let (Some(at), true) = (&steps_at, entries.is_empty()) {
@@ -125,7 +136,8 @@ impl<'f> Reader<'f> {
         let scenario = Scenario {
             name: name.unwrap_or_default(),
             description,
-            language: language.unwrap_or_default(),
+            language: languages.first().cloned().unwrap_or_default(),
+            languages,
             variables: self.variables,
             steps,
             start: start.unwrap_or(StepId(0)),
@@ -135,6 +147,35 @@ impl<'f> Reader<'f> {
         };
         check::check(&scenario, findings);
         Some(scenario)
+    }
+
+    /// `language: fr`, or `language: auto` and `languages: [en, fr]`, the first being assumed until it is known.
+    fn languages(&self, fields: &Fields<'_>) -> Vec<String> {
+        let Some(one) = fields.require("language", self.findings) else { return Vec::new() };
+        let list = fields.get("languages");
+        if one.text(self.findings).as_deref() != Some(AUTO) {
+            if let Some(list) = list {
+                self.findings.error(&list, format!("is read only where `language` is `{AUTO}`"));
+            }
+            return self.language(&one).into_iter().collect();
+        }
+        let Some(list) = list else {
+            self.findings.error(&one, "needs `languages`, those to detect among, such as [en, fr]");
+            return Vec::new();
+        };
+        let mut languages = Vec::new();
+        for item in list.one_or_many() {
+            let Some(language) = self.language(&item) else { continue };
+            if languages.contains(&language) {
+                self.findings.error(&item, format!("`{language}` is given twice"));
+            } else {
+                languages.push(language);
+            }
+        }
+        if languages.len() < 2 && !self.findings.any_error() {
+            self.findings.error(&list, "needs two languages at least; for one write `language` alone");
+        }
+        languages
     }
 
     fn language(&self, at: &At<'_>) -> Option<String> {
@@ -180,51 +221,61 @@ impl<'f> Reader<'f> {
         Some((key.name.clone(), Variable { values, default }))
     }
 
-    fn intents(&mut self, declared: &[(&Key, At<'_>)], pack: Option<&PhrasePack>) {
-        for name in ["yes", "no", "opt_out"] {
-            let phrases = pack.and_then(|pack| pack.intent(name)).unwrap_or_default();
-            if !phrases.is_empty() {
-                self.intents.insert(name.to_owned(), phrases.to_vec());
+    /// What is built in, of every language that may be spoken, and what the scenario declares.
+    fn intents(&mut self, declared: &[(&Key, At<'_>)], languages: &[String]) {
+        for pack in languages.iter().filter_map(|language| PhrasePack::for_language(language)) {
+            for name in ["yes", "no", "opt_out"] {
+                let phrases = pack.intent(name).unwrap_or_default();
+                if !phrases.is_empty() {
+                    self.intents.entry(name.to_owned()).or_default().extend_from_slice(phrases);
+                }
             }
+            self.neither.extend_from_slice(pack.neither());
         }
-        self.neither = pack.map(|pack| pack.neither().to_vec()).unwrap_or_default();
         for (key, at) in declared {
             if key.name == "any" {
                 self.findings.error(at, "`any` is built in: whatever no other branch understands");
                 continue;
             }
-            let phrases = self.intent_phrases(at, pack.map_or("", PhrasePack::language));
+            let phrases = self.intent_phrases(at, languages);
             self.intents.entry(key.name.clone()).or_default().extend(phrases);
         }
         self.intent_names = self.intents.keys().cloned().chain(["any".to_owned()]).collect();
     }
 
-    /// A list for the scenario's own language, or one list a language.
-    fn intent_phrases(&self, at: &At<'_>, language: &str) -> Vec<(String, f32)> {
-        let list = match &at.node.kind {
-            Kind::Map(_) => {
-                let languages = at.entries(self.findings);
-                for (key, _) in &languages {
-                    if PhrasePack::for_language(&key.name).is_none() {
-                        let known = suggestion(&key.name, PhrasePack::LANGUAGES.into_iter());
-                        self.findings.error(at, format!("`{}` is no language with phrases{known}", key.name));
-                    }
-                }
-                let own = languages.into_iter().find(|(key, _)| key.name == language);
-                own.map(|(_, at)| at)
+    /// A list for whatever language is spoken, or one list a language.
+    fn intent_phrases(&self, at: &At<'_>, spoken: &[String]) -> Vec<(String, f32)> {
+        let Kind::Map(_) = &at.node.kind else {
+            let phrases = self.phrase_list(at);
+            if let (true, Some(language)) = (phrases.is_empty(), spoken.first()) {
+                self.findings.error(at, format!("has no phrase for the scenario's language `{language}`"));
             }
-            Kind::Null | Kind::Scalar(_) | Kind::Seq(_) => Some(at.clone()),
+            return phrases;
         };
-        let phrases: Vec<(String, f32)> = match &list {
-            Some(list) if list.node.kind != Kind::Null => {
-                list.one_or_many().iter().filter_map(|item| Some((item.text(self.findings)?, 1.0))).collect()
+        let languages = at.entries(self.findings);
+        for (key, _) in &languages {
+            if PhrasePack::for_language(&key.name).is_none() {
+                let known = suggestion(&key.name, PhrasePack::LANGUAGES.into_iter());
+                self.findings.error(at, format!("`{}` is no language with phrases{known}", key.name));
             }
-            Some(_) | None => Vec::new(),
-        };
-        if phrases.is_empty() && !language.is_empty() {
-            self.findings.error(at, format!("has no phrase for the scenario's language `{language}`"));
         }
-        phrases
+        let mut all = Vec::new();
+        for language in spoken {
+            let own = languages.iter().find(|(key, _)| key.name == *language);
+            let phrases = own.map(|(_, at)| self.phrase_list(at)).unwrap_or_default();
+            if phrases.is_empty() {
+                self.findings.error(at, format!("has no phrase for the scenario's language `{language}`"));
+            }
+            all.extend(phrases);
+        }
+        all
+    }
+
+    fn phrase_list(&self, list: &At<'_>) -> Vec<(String, f32)> {
+        if list.node.kind == Kind::Null {
+            return Vec::new();
+        }
+        list.one_or_many().iter().filter_map(|item| Some((item.text(self.findings)?, 1.0))).collect()
     }
 
     fn unused_intents(&self, declared: &[(&Key, At<'_>)]) {

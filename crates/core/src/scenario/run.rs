@@ -73,6 +73,7 @@ pub enum StartError {
 pub struct ScenarioRun {
     scenario: Arc<Scenario>,
     values: BTreeMap<String, String>,
+    language: String,
     at: At,
     step: StepId,
     /// What is still to be played before the step goes on.
@@ -105,8 +106,10 @@ impl ScenarioRun {
         let values = check_variables(&scenario, variables)?;
         let visits = vec![0; scenario.steps().len()];
         let step = scenario.start();
+        let language = scenario.language.clone();
         Ok(Self {
             scenario,
+            language,
             values,
             at: At::NotStarted,
             step,
@@ -129,6 +132,11 @@ impl ScenarioRun {
     #[must_use]
     pub fn scenario(&self) -> &Arc<Scenario> {
         &self.scenario
+    }
+
+    /// The person's language, where the scenario left it open.
+    pub fn speaks(&mut self, language: &str) {
+        language.clone_into(&mut self.language);
     }
 
     /// How often in a row nothing came at this step.
@@ -204,7 +212,7 @@ impl ScenarioRun {
     pub fn understands(&self, text: &str) -> bool {
         let listen = self.listening_step().and_then(|id| self.listen_of(id));
         listen
-            .and_then(|listen| understand(listen, text, &self.scenario.language))
+            .and_then(|listen| understand(listen, text, &self.language))
             .is_some_and(|(intent, _)| intent != "any")
     }
 
@@ -220,7 +228,7 @@ impl ScenarioRun {
         let Some(id) = self.listening_step() else {
             return (None, self.follow());
         };
-        let branch = self.listen_of(id).and_then(|listen| understand(listen, text, &self.scenario.language));
+        let branch = self.listen_of(id).and_then(|listen| understand(listen, text, &self.language));
         match branch {
             Some((intent, to)) => (Some(intent), self.enter(to)),
             None if id == self.step => (None, self.no_match()),

@@ -508,3 +508,55 @@ proptest::proptest! {
         }
     }
 }
+
+const SPOKEN: &str = "
+name: open
+SPOKEN
+intents:
+  later: {en: [call me later], fr: [rappelez-moi]}
+steps:
+  ask:
+    play: {file: ask.wav, text: Now?}
+    listen: {on: {yes: done, later: done, any: other}}
+  done: {play: {file: done.wav, text: Done.}, hang_up: {disposition: completed}}
+  other: {play: {file: other.wav, text: Hm.}, hang_up: {disposition: completed}}
+";
+
+fn spoken(head: &str) -> Result<Scenario, ScenarioError> {
+    Scenario::parse(&SPOKEN.replace("SPOKEN", head), "test.yaml")
+}
+
+#[test]
+fn a_scenario_may_leave_the_language_open_among_some() {
+    let scenario = spoken("language: auto\nlanguages: [en, fr]").unwrap();
+    assert_eq!((scenario.language.as_str(), scenario.languages.len()), ("en", 2));
+    let scenario = Arc::new(scenario);
+    for (language, text, intent) in [
+        ("en", "yes please", "yes"),
+        ("fr", "oui bien sûr", "yes"),
+        ("fr", "rappelez-moi demain", "later"),
+        ("en", "call me later", "later"),
+    ] {
+        let mut run = ScenarioRun::new(Arc::clone(&scenario), &BTreeMap::new()).unwrap();
+        run.start();
+        run.speaks(language);
+        run.prompt_done();
+        assert_eq!(run.heard(text).0.as_deref(), Some(intent), "{text}");
+    }
+    assert_eq!(spoken("language: fr").unwrap().languages, ["fr"]);
+}
+
+#[test]
+fn what_is_wrong_with_open_languages_is_said() {
+    for (head, wrong) in [
+        ("language: auto", "needs `languages`"),
+        ("language: auto\nlanguages: [en]", "two languages at least"),
+        ("language: auto\nlanguages: [en, en]", "given twice"),
+        ("language: auto\nlanguages: [en, tlh]", "no phrases for the language `tlh`"),
+        ("language: auto\nlanguages: [en, de]", "has no phrase for the scenario's language `de`"),
+        ("language: fr\nlanguages: [en, fr]", "only where `language` is `auto`"),
+    ] {
+        let error = spoken(head).unwrap_err().to_string();
+        assert!(error.contains(wrong), "{head}: {error}");
+    }
+}

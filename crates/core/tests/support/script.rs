@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fmt::Write as _, path::Path, sync::Arc, time::Duration};
 
 use sidetone_core::{
-    call::{Digit, HangupCause, HangupReason, Input, PlayId, PlaybackEnd, StreamEnd},
+    call::{Digit, HangupCause, HangupReason, Input, LanguageHeard, PlayId, PlaybackEnd, StreamEnd},
     scenario::Scenario,
 };
 
@@ -122,6 +122,7 @@ fn step(sim: &mut Sim, input: &str) -> Result<(), String> {
             let key = rest.chars().next().and_then(Digit::new).ok_or("write a key")?;
             sim.input(Input::Dtmf(key));
         }
+        "spoken" => sim.input(Input::LanguageHeard(language(rest)?)),
         "wait" => sim.wait(Duration::from_millis(number(rest)?)),
         "lost" => sim.input(Input::AudioLost(u32::try_from(number(rest)?).map_err(|e| e.to_string())?)),
         "stream" => sim.input(stream(rest)?),
@@ -144,6 +145,17 @@ fn stream(word: &str) -> Result<Input<'static>, String> {
         "closed" => Input::StreamDown(StreamEnd::Closed),
         "idle" => Input::StreamDown(StreamEnd::Idle),
         _ => return Err(format!("a stream is up, lost, closed or idle, not `{word}`")),
+    })
+}
+
+/// `LANGUAGE PERCENT MS`.
+fn language(words: &str) -> Result<LanguageHeard, String> {
+    let parts: Vec<&str> = words.split(' ').collect();
+    let [language, percent, ms] = parts[..] else { return Err("write LANGUAGE PERCENT MS".to_owned()) };
+    Ok(LanguageHeard {
+        language: language.to_owned(),
+        probability: number(percent)? as f32 / 100.0,
+        voiced: Duration::from_millis(number(ms)?),
     })
 }
 

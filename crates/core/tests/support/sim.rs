@@ -198,6 +198,7 @@ fn line(command: &Command) -> Option<String> {
             format!("transcribe {} {}..{}", word(&t.purpose), t.from.as_millis(), t.to.as_millis())
         }
         Command::CancelTranscription(id) => format!("cancel {}", id.0),
+        Command::FixLanguage(language) => format!("speak {language}"),
         Command::RestartStream => "restart-stream".to_owned(),
         Command::Transfer(target) => format!("transfer {target}"),
         Command::Hangup(reason) => format!("hangup {}", word(reason)),
@@ -223,6 +224,7 @@ fn event_line(event: &Event) -> Option<String> {
         Event::StreamDown { end } => format!("* stream {}", word(end)),
         Event::FramesLost { frames } => format!("* lost {frames}"),
         Event::Tone { tone, .. } => format!("* tone {}", word(tone)),
+        Event::Language { language, .. } => format!("* language {language}"),
         Event::Verdict { verdict, cause, after_speech_ms, .. } => {
             let after = after_speech_ms.map(|ms| format!(", {ms} after speech")).unwrap_or_default();
             format!("* verdict {} by {}{after}", word(verdict), word(cause))
