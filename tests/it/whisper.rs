@@ -168,3 +168,32 @@ async fn ask(engine: &AsrHandle, segment: Segment) -> JobDone {
     engine.submit(job).unwrap();
     answers.recv().await.unwrap()
 }
+
+#[test]
+fn a_damaged_model_is_refused_with_what_is_wrong() {
+    let path = models::find(&config::Asr { model: "tiny.en".to_owned(), ..Default::default() }).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let why = |left_out: &str, damaged: &str| {
+        let copy = folder.path().join(format!("{left_out}{damaged}"));
+        std::fs::create_dir(&copy).unwrap();
+        for file in ["model.bin", "config.json", "tokenizer.json", "vocabulary.txt"] {
+            if file == damaged {
+                let bytes = std::fs::read(path.join(file)).unwrap();
+                std::fs::write(copy.join(file), &bytes[..bytes.len() / 4]).unwrap();
+            } else if file != left_out {
+                std::os::unix::fs::symlink(path.join(file), copy.join(file)).unwrap();
+            }
+        }
+        let error = Whisper::load(&copy, Options::default()).unwrap_err().to_string();
+        assert!(error.contains(copy.to_str().unwrap()), "{error}");
+        error
+    };
+    for file in ["model.bin", "config.json", "tokenizer.json", "vocabulary.txt"] {
+        let error = why(file, "");
+        assert!(error.contains(&format!("`{file}` is missing")), "{error}");
+    }
+    for file in ["model.bin", "tokenizer.json"] {
+        let error = why("", file);
+        assert!(error.contains("cannot be loaded") && error.contains("fetch the model again"), "{error}");
+    }
+}

@@ -23,6 +23,9 @@ const SLACK: usize = 3;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Word {
     pub text: String,
+    /// Media time at which the audio ended that it was first heard in: it was said by then, and not much before the
+    /// look before that.
+    pub heard: Duration,
     folded: String,
 }
 
@@ -62,9 +65,12 @@ impl Hypothesis {
             return Delta { committed: Vec::new(), unstable: self.unstable.clone() };
         }
         self.to = to;
-        let mut fresh = words(transcript);
+        let mut fresh = words(transcript, to);
         fresh.drain(..self.already_committed(&fresh));
         let agreed = fresh.iter().zip(&self.unstable).take_while(|(a, b)| a.folded == b.folded).count();
+        for (word, before) in fresh.iter_mut().zip(&self.unstable[..agreed]) {
+            word.heard = before.heard;
+        }
         let unstable = fresh.split_off(agreed);
         if agreed > 0 {
             self.committed_to = to;
@@ -138,6 +144,23 @@ impl Hypothesis {
     }
 }
 
+/// Two texts that follow each other, the second's first words left out where they repeat the first's last ones; the
+/// very last may have been cut in two and is then the second's.
+#[must_use]
+pub fn joined(first: &str, second: &str) -> String {
+    let (mut before, after) = (words(first, Duration::ZERO), words(second, Duration::ZERO));
+    let whole = repeated_tail(&before, &after);
+    let mut repeated = whole;
+    if whole == 0 && before.len() > 1 {
+        repeated = repeated_tail(&before[..before.len() - 1], &after);
+        if repeated > 0 {
+            before.pop();
+        }
+    }
+    let all: Vec<&str> = before.iter().chain(&after[repeated..]).map(|word| word.text.as_str()).collect();
+    all.join(" ")
+}
+
 /// How many of the first words, five down to one, repeat the last committed ones.
 fn repeated_tail(committed: &[Word], fresh: &[Word]) -> usize {
     let longest = SEAM_WORDS.min(committed.len()).min(fresh.len());
@@ -149,10 +172,10 @@ fn same(a: &[Word], b: &[Word]) -> bool {
 }
 
 /// The words of a text; what folds to nothing (a dash, a note sign) is none.
-fn words(transcript: &str) -> Vec<Word> {
+fn words(transcript: &str, heard: Duration) -> Vec<Word> {
     transcript
         .split_whitespace()
-        .map(|word| Word { text: word.to_owned(), folded: text::fold(word) })
+        .map(|word| Word { text: word.to_owned(), heard, folded: text::fold(word) })
         .filter(|word| !word.folded.is_empty())
         .collect()
 }

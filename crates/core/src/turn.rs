@@ -9,9 +9,15 @@ use std::time::Duration;
 use crate::{
     call::{Heard, Purpose, Transcribe, Transcript, UtteranceId},
     frame::FRAME,
-    hypothesis::Hypothesis,
+    hypothesis::{self, Hypothesis},
     text::{PhrasePack, tokens},
 };
+
+#[cfg(test)]
+mod tests;
+
+/// How much of a stretch cut in mid-speech is heard again with the next.
+const CUT_KEEPS: Duration = Duration::from_secs(1);
 
 /// When to look and when to stop.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -105,10 +111,18 @@ pub struct Turn {
     voiced: Duration,
     peak_dbfs: f32,
     /// Text of segments that were cut off.
-    kept: Vec<String>,
+    kept: Vec<Kept>,
     /// A segment cut in mid-speech whose text is still to come.
     cut: Option<UtteranceId>,
     next_id: u32,
+}
+
+/// A cut-off segment's text.
+#[derive(Debug)]
+struct Kept {
+    text: String,
+    /// The next segment heard its end again.
+    overlaps: bool,
 }
 
 /// The stretch of audio that is transcribed as one.
@@ -243,7 +257,7 @@ impl Turn {
         if self.cut == Some(transcript.utterance) && transcript.purpose == Purpose::EndOfTurn {
             self.cut = None;
             if let Heard::Text(text) = &transcript.outcome {
-                self.kept.push(text.clone());
+                self.kept.push(Kept { text: text.clone(), overlaps: true });
             }
             return false;
         }
@@ -269,9 +283,7 @@ impl Turn {
     /// Everything heard of this turn so far, stable or not.
     #[must_use]
     pub fn hypothesis(&self) -> String {
-        let mut all = self.kept.clone();
-        all.push(self.segment.hypothesis.text());
-        join(&all)
+        joined(&self.kept, &self.segment.hypothesis.text())
     }
 
     fn voice(&mut self, media: Duration, dbfs: f32) {
@@ -317,9 +329,7 @@ impl Turn {
             // The final look failed: what the partials agreed on is better than nothing.
             Settled::Failed => self.segment.hypothesis.text(),
         };
-        let mut all = self.kept.clone();
-        all.push(last);
-        let said = join(&all);
+        let said = joined(&self.kept, &last);
         match (said.is_empty(), settled) {
             (false, _) => Reply::Said(said),
             (true, Settled::Failed) => Reply::Unheard,
@@ -347,7 +357,7 @@ impl Turn {
             Settled::Nothing => String::new(),
             Settled::Failed => self.segment.hypothesis.text(),
         };
-        self.kept.push(text);
+        self.kept.push(Kept { text, overlaps: false });
         self.start_segment(to);
     }
 
@@ -358,7 +368,10 @@ impl Turn {
         }
         let ask = self.ask(Purpose::EndOfTurn, media);
         self.cut = Some(self.segment.id);
-        self.start_segment(media);
+        // The cut may go through a word: the next stretch hears its end again.
+        self.start_segment(media.saturating_sub(CUT_KEEPS));
+        self.segment.voiced = CUT_KEEPS.min(media);
+        self.segment.next_look += CUT_KEEPS;
         ask
     }
 
@@ -435,7 +448,22 @@ const HANGING: [(&str, &[&str]); 5] = [
     ),
 ];
 
-fn join(parts: &[String]) -> String {
-    let parts: Vec<&str> = parts.iter().map(|p| p.trim()).filter(|p| !p.is_empty()).collect();
-    parts.join(" ")
+/// One text of all segments', without what was heard twice.
+fn joined(kept: &[Kept], last: &str) -> String {
+    let mut text = String::new();
+    let mut overlaps = false;
+    for (part, next_overlaps) in
+        kept.iter().map(|kept| (kept.text.trim(), kept.overlaps)).chain([(last.trim(), false)])
+    {
+        if text.is_empty() || part.is_empty() {
+            text.push_str(part);
+        } else if overlaps {
+            text = hypothesis::joined(&text, part);
+        } else {
+            text.push(' ');
+            text.push_str(part);
+        }
+        overlaps = next_overlaps;
+    }
+    text
 }

@@ -54,7 +54,9 @@ impl Default for Options {
 pub enum LoadError {
     #[error("{path}: no Whisper model for CTranslate2: `{file}` is missing")]
     Missing { path: PathBuf, file: &'static str },
-    #[error("{path}: the model cannot be loaded: {reason}")]
+    #[error(
+        "{path}: the model cannot be loaded: {reason}; if a file is damaged, delete the folder and fetch the model again"
+    )]
     Broken { path: PathBuf, reason: String },
     #[error("asr.device: `cuda` needs a program built with the feature `cuda`; this one was not")]
     NoCuda,
@@ -88,6 +90,9 @@ impl Whisper {
             if !path.join(file).is_file() {
                 return Err(LoadError::Missing { path: path.to_owned(), file });
             }
+        }
+        if !["vocabulary.txt", "vocabulary.json"].iter().any(|file| path.join(file).is_file()) {
+            return Err(LoadError::Missing { path: path.to_owned(), file: "vocabulary.txt" });
         }
         let broken =
             |reason: anyhow::Error| LoadError::Broken { path: path.to_owned(), reason: reason.to_string() };

@@ -81,6 +81,10 @@ pub const KNOWN: &[Known] = &[
 pub enum FindError {
     #[error("the model `{name}` is not in {dir}: fetch it with `sidetone models get {name}`")]
     NotFetched { name: String, dir: PathBuf },
+    #[error(
+        "the model `{name}` is not in {dir}, nor known: name one of {known}, or a folder with a converted model"
+    )]
+    Unknown { name: String, dir: PathBuf, known: String },
     #[error("{path} holds no Whisper model for CTranslate2 (no model.bin in it)")]
     NoModel { path: PathBuf },
     #[error("no home directory, so no place for models: set `asr.models_dir`")]
@@ -116,7 +120,12 @@ pub fn find(asr: &config::Asr) -> Result<PathBuf, FindError> {
     if path.join("model.bin").is_file() {
         Ok(path)
     } else {
-        Err(FindError::NotFetched { name: asr.model.clone(), dir })
+        let name = asr.model.clone();
+        if KNOWN.iter().any(|known| known.name == name) {
+            return Err(FindError::NotFetched { name, dir });
+        }
+        let known = KNOWN.iter().map(|known| known.name).collect::<Vec<_>>().join(", ");
+        Err(FindError::Unknown { name, dir, known })
     }
 }
 
@@ -196,6 +205,9 @@ mod tests {
         std::fs::create_dir(dir.path().join("tiny.en")).unwrap();
         std::fs::write(dir.path().join("tiny.en/model.bin"), "").unwrap();
         assert_eq!(find(&asr).unwrap(), dir.path().join("tiny.en"));
+        let unknown =
+            find(&config::Asr { model: "tyny.en".to_owned(), ..asr.clone() }).unwrap_err().to_string();
+        assert!(unknown.contains("tyny.en") && unknown.contains("one of tiny.en, base.en"), "{unknown}");
         let elsewhere = config::Asr { model: "/nowhere/whisper".to_owned(), ..asr };
         assert!(matches!(find(&elsewhere), Err(FindError::NoModel { .. })));
     }

@@ -28,6 +28,30 @@ fn words_are_committed_when_two_transcripts_agree() {
 }
 
 #[test]
+fn a_words_time_is_that_of_the_look_it_first_stood_in() {
+    let mut hypothesis = Hypothesis::new();
+    hypothesis.update("I would", at(500));
+    hypothesis.update("I would like to", at(1000));
+    hypothesis.update("I would like too much", at(1500));
+    hypothesis.update("I would like too much of it", at(2000));
+    let times: Vec<(&str, u128)> =
+        hypothesis.committed().iter().map(|word| (word.text.as_str(), word.heard.as_millis())).collect();
+    let expected = [("I", 500), ("would", 500), ("like", 1000), ("too", 1500), ("much", 1500)];
+    assert_eq!(times, expected, "a word that changed is heard anew");
+}
+
+#[test]
+fn what_a_cut_was_heard_twice_of_is_written_once() {
+    assert_eq!(
+        joined("I have an appointment", "an appointment, on Monday"),
+        "I have an appointment on Monday"
+    );
+    assert_eq!(joined("I have an appoint", "an appointment on Monday"), "I have an appointment on Monday");
+    assert_eq!(joined("yes please", "on Monday"), "yes please on Monday");
+    assert_eq!(joined("", "on Monday"), "on Monday");
+}
+
+#[test]
 fn case_accents_and_punctuation_do_not_count() {
     let mut hypothesis = Hypothesis::new();
     hypothesis.update("bonjour. c'est", at(500));
