@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::random::Random;
 use crate::{
     asr::SAMPLE_RATE,
     audio::{ResampleError, resample},
@@ -63,18 +64,17 @@ fn companded(sample: f64) -> i16 {
 
 /// Noise of 1/f, about 1 in RMS: P. Kellet's filter over white noise of a fixed seed.
 struct Pink {
-    seed: u32,
+    random: Random,
     state: [f64; 3],
 }
 
 impl Pink {
     fn new() -> Self {
-        Self { seed: 1, state: [0.0; 3] }
+        Self { random: Random(1), state: [0.0; 3] }
     }
 
     fn next(&mut self) -> f64 {
-        self.seed = self.seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        let white = f64::from(self.seed >> 8) / f64::from(1 << 23) - 1.0;
+        let white = (self.random.next() >> 11) as f64 / (1_u64 << 52) as f64 - 1.0;
         let [a, b, c] = &mut self.state;
         *a = 0.99765 * *a + white * 0.0990460;
         *b = 0.96300 * *b + white * 0.2965164;
