@@ -26,15 +26,20 @@ fn say(when: &str, file: &str) -> String {
     format!("{{{when}, say: {}/{file}}}", env!("CARGO_MANIFEST_DIR"))
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_french_house_owner_is_put_through_to_an_adviser() {
+/// Says hello in French, owns a house, is interested, would gladly talk to somebody.
+fn french_owner() -> String {
     let does = [
         say("at: 300ms", "tests/data/allo_fr.wav"),
         say("bot_quiet: 600ms", "tests/data/proprietaire_fr.wav"),
         say("bot_quiet: 600ms", "tests/data/interesse_fr.wav"),
         say("bot_quiet: 600ms", "tests/data/je_veux_bien_fr.wav"),
     ];
-    let cast = callee(ANNA, "{after: 100ms}", &does);
+    callee(ANNA, "{after: 100ms}", &does)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_french_house_owner_is_put_through_to_an_adviser() {
+    let cast = french_owner();
     let rig = Setup::cast(&cast).shipped("lead-qualification").recognizer(whisper("base")).start().await;
     let (attempt, events, seen) = rig.whole_call(ANNA).await;
     assert_eq!(attempt.disposition, Some(Disposition::Transferred), "{events:#?}");
@@ -72,13 +77,7 @@ const EITHER: &str = "language: auto\nlanguages: [en, fr]\n";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_language_is_detected_once_among_those_allowed() {
-    let does = [
-        say("at: 300ms", "tests/data/allo_fr.wav"),
-        say("bot_quiet: 600ms", "tests/data/proprietaire_fr.wav"),
-        say("bot_quiet: 600ms", "tests/data/interesse_fr.wav"),
-        say("bot_quiet: 600ms", "tests/data/je_veux_bien_fr.wav"),
-    ];
-    let cast = callee(ANNA, "{after: 100ms}", &does);
+    let cast = french_owner();
     let setup = Setup::cast(&cast).shipped("lead-qualification").edited(FRENCH, EITHER);
     let rig = setup.recognizer(whisper("base")).start().await;
     let (attempt, events, _) = rig.whole_call(ANNA).await;
