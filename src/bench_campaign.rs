@@ -62,6 +62,7 @@ impl CampaignArgs {
     /// What kept it from running. What it finds is in the report.
     pub async fn run(self, json: bool) -> anyhow::Result<ExitCode> {
         let folder = tempfile::Builder::new().prefix("sidetone-bench-").tempdir()?;
+        progress("the list, SQLite");
         let list = import::write_list(folder.path(), self.contacts)?;
         let url = format!("sqlite:{}", folder.path().join("bench.db").display());
         let sqlite = self.database(&url, folder.path(), &list).await?;
@@ -69,12 +70,14 @@ impl CampaignArgs {
         if !self.no_postgres {
             match tokio::task::spawn_blocking(ScratchPostgres::start_durable).await? {
                 Ok(server) => {
+                    progress("PostgreSQL");
                     let url = server.database().await?;
                     postgres = Some(self.database(&url, folder.path(), &list).await?);
                 }
-                Err(error) => eprintln!("PostgreSQL is left out: {error}"),
+                Err(error) => progress(format_args!("PostgreSQL is left out: {error}")),
             }
         }
+        progress("a day");
         let plan = day::Plan { contacts: self.contacts, sidecars: self.sidecars, seed: self.seed };
         let (day, books) = day::run(&plan, folder.path()).await?;
         let report =
@@ -91,6 +94,11 @@ impl CampaignArgs {
         store.close().await;
         Ok(Database { import, claim })
     }
+}
+
+/// What is measured now, for whoever waits.
+fn progress(what: impl std::fmt::Display) {
+    eprintln!("bench campaign: {what}");
 }
 
 impl Report {

@@ -18,8 +18,8 @@ use crate::store::{NewCampaign, Store, now_ms};
 pub(super) const CAMPAIGN: &str = "bench";
 /// How often somebody else writes.
 const LIVE_WRITE: Duration = Duration::from_millis(20);
-const SCENARIO: &str = "name: bench\nlanguage: fr\nvariables:\n  name: {default: nobody}\nstart: bye\nsteps:\n  bye:\n    \
-                        hang_up: {outcome: done, disposition: completed}\n";
+const SCENARIO: &str = "name: bench\nlanguage: fr\nstart: bye\nsteps:\n  bye:\n    hang_up: {outcome: done, \
+                        disposition: completed}\n";
 
 #[derive(Debug, Serialize)]
 pub(super) struct Measured {
