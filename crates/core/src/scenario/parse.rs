@@ -2,10 +2,10 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::{MachineAction, PromptFile, Scenario, Step, StepId, Variable, check};
+use super::{MachineAction, PromptFile, Scenario, Step, StepId, Variable, check, opt_out::OPT_OUT};
 use crate::{
     amd::Verdict,
-    text::PhrasePack,
+    text::{PhrasePack, PhraseSet},
     yaml::{At, Fields, Finding, Findings, Key, Kind, Node, Place, Severity, suggestion},
 };
 
@@ -61,7 +61,7 @@ const TOP: &[&str] = &[
 ];
 /// The language is detected, once a call.
 const AUTO: &str = "auto";
-const MACHINES: [(&str, Verdict); 8] = [
+pub(super) const MACHINES: [(&str, Verdict); 8] = [
     ("voicemail", Verdict::Voicemail),
     ("mailbox_full", Verdict::MailboxFull),
     ("screening", Verdict::Screening),
@@ -133,6 +133,8 @@ impl<'f> Reader<'f> {
         if steps.is_empty() {
             return None;
         }
+        let opt_out = self.intents.get(OPT_OUT).cloned().unwrap_or_default();
+        let opt_out = PhraseSet::new(opt_out.into_iter().map(|(phrase, weight)| (phrase, (), weight)));
         let scenario = Scenario {
             name: name.unwrap_or_default(),
             description,
@@ -142,6 +144,7 @@ impl<'f> Reader<'f> {
             steps,
             start: start.unwrap_or(StepId(0)),
             machine,
+            opt_out: opt_out.map_err(|error| findings.error(root, error.to_string())).ok()?,
             max_visits,
             warnings: Vec::new(),
         };
@@ -224,7 +227,7 @@ impl<'f> Reader<'f> {
     /// What is built in, of every language that may be spoken, and what the scenario declares.
     fn intents(&mut self, declared: &[(&Key, At<'_>)], languages: &[String]) {
         for pack in languages.iter().filter_map(|language| PhrasePack::for_language(language)) {
-            for name in ["yes", "no", "opt_out"] {
+            for name in ["yes", "no", OPT_OUT] {
                 let phrases = pack.intent(name).unwrap_or_default();
                 if !phrases.is_empty() {
                     self.intents.entry(name.to_owned()).or_default().extend_from_slice(phrases);
