@@ -1,5 +1,8 @@
 //! Keeps campaigns within what their rules let be abandoned.
 
+#[cfg(test)]
+mod tests;
+
 use std::{sync::Arc, time::Duration};
 
 use sidetone_core::campaign::{AbandonLimit, Brake, CampaignState, Tally};

@@ -135,6 +135,7 @@ mod tests {
             call: CallId::new(call).unwrap(),
             origin: Origin::Campaign,
             campaign: None,
+            contact: None,
             instance: "one".to_owned(),
             number: Some(number.to_owned()),
             dial_string: None,

@@ -7,7 +7,7 @@ use sidetone_core::call::CallId;
 
 use super::{
     Context,
-    call::last_line,
+    digest::digest,
     output::{document, say, settle},
     table, timeline,
 };
@@ -102,6 +102,9 @@ async fn show(ctx: &Context, id: &str) -> anyhow::Result<ExitCode> {
     for event in &events {
         say(timeline::line(call.started_ms, event))?;
     }
-    say(last_line(&call))?;
+    say("")?;
+    for (label, text) in digest(&call, &events) {
+        say(format_args!("{label:<13}{text}"))?;
+    }
     Ok(ExitCode::SUCCESS)
 }

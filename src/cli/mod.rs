@@ -6,6 +6,7 @@ mod calls;
 mod campaign;
 pub mod config;
 mod demo;
+mod digest;
 mod dnc;
 pub mod doctor;
 pub mod eval;

@@ -46,7 +46,10 @@ pub(super) fn settle(result: anyhow::Result<ExitCode>) -> anyhow::Result<ExitCod
         Ok(code) => return Ok(code),
         Err(error) => error,
     };
-    if error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe) {
+    let is_pipe = |cause: &(dyn std::error::Error + 'static)| {
+        cause.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+    };
+    if error.chain().any(is_pipe) {
         return Ok(ExitCode::SUCCESS);
     }
     match error.downcast_ref::<StoreError>() {

@@ -158,7 +158,8 @@ pub fn plain(header: &[&str]) -> Table {
 }
 
 /// An enum's word, or a dash.
-fn word<T: Serialize>(value: Option<T>) -> String {
+#[must_use]
+pub fn word<T: Serialize>(value: Option<T>) -> String {
     match value.map(serde_json::to_value) {
         Some(Ok(serde_json::Value::String(word))) => word,
         Some(_) | None => "-".to_owned(),

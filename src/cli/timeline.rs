@@ -27,8 +27,8 @@ pub(super) fn line(origin_ms: i64, stored: &StoredEvent) -> String {
     format!("{at:>11}  {word:<16} {}", details.join(", ")).trim_end().to_owned()
 }
 
-/// Empty for what says nothing.
-fn show(value: &Value) -> String {
+/// A value in words; empty for what says nothing.
+pub(super) fn show(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
         Value::String(text) if text.contains(' ') => format!("\"{text}\""),

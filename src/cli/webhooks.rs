@@ -22,8 +22,8 @@ enum Command {
     /// The latest, newest first.
     #[command(after_help = "Example:\n  sidetone webhooks list --dead --limit 200")]
     List {
-        /// Only those in this state.
-        #[arg(long, value_enum, conflicts_with = "dead")]
+        /// Only those in this state: waiting, delivered or dead.
+        #[arg(long, value_parser = parse_state, conflicts_with = "dead")]
         state: Option<WebhookState>,
         /// Only those that were given up; the same as --state dead.
         #[arg(long)]
@@ -48,6 +48,10 @@ enum Command {
         #[arg(long)]
         dead: bool,
     },
+}
+
+fn parse_state(text: &str) -> Result<WebhookState, String> {
+    serde_json::from_value(text.into()).map_err(|_| format!("`{text}`: write waiting, delivered or dead"))
 }
 
 impl Webhooks {

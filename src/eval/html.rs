@@ -184,6 +184,7 @@ fn ms(value: Option<i64>) -> String {
     value.map_or("-".to_owned(), |value| value.to_string())
 }
 
-fn escape(text: &str) -> String {
+/// Text as HTML shows it.
+pub(crate) fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

@@ -60,6 +60,7 @@ pub struct Attempt {
     pub call: CallId,
     pub origin: Origin,
     pub campaign: Option<String>,
+    pub contact: Option<i64>,
     pub instance: String,
     pub number: Option<String>,
     pub dial_string: Option<String>,
@@ -88,7 +89,8 @@ pub struct Attempt {
     pub greeting_to_audio_ms: Option<i64>,
 }
 
-const COLUMNS: &str = "select a.id, a.origin, c.name as campaign, a.instance, a.number, a.dial_string, a.scenario, a.caller_id, a.gateway, \
+const COLUMNS: &str = "select a.id, a.origin, c.name as campaign, a.contact_id, a.instance, a.number, a.dial_string, a.scenario, \
+                       a.caller_id, a.gateway, \
                        a.started_ms, a.claimed_ms, a.answered_ms, a.ended_ms, a.disposition, a.verdict, a.verdict_cause, \
                        a.hangup_cause, a.outcome, a.verdict_media_ms, a.after_speech_ms, a.barge_in_ms, \
                        a.answer, a.abandoned, a.ended_by, a.greeting_to_audio_ms \
@@ -249,6 +251,31 @@ impl Store {
         rows.iter().map(attempt).collect()
     }
 
+    /// Up to `limit` attempts of a campaign in the order they began, after the one that began at `after.0` with the id
+    /// `after.1`.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn attempts_after(
+        &self,
+        campaign: i64,
+        after: (i64, &str),
+        limit: u32,
+    ) -> Result<Vec<Attempt>, StoreError> {
+        let sql = format!(
+            "{COLUMNS} where a.campaign_id = $1 and a.started_ms >= $2 and (a.started_ms > $2 or a.id > $3) \
+             order by a.started_ms, a.id limit $4"
+        );
+        let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
+            .bind(campaign)
+            .bind(after.0)
+            .bind(after.1.to_owned())
+            .bind(i64::from(limit))
+            .fetch_all(self.pool())
+            .await?;
+        rows.iter().map(attempt).collect()
+    }
+
     async fn try_finish(
         &self,
         call: &CallId,
@@ -393,6 +420,7 @@ fn attempt(row: &AnyRow) -> Result<Attempt, StoreError> {
         call: call_id(row)?,
         origin: words::read(row, "origin")?,
         campaign: row.try_get("campaign")?,
+        contact: row.try_get("contact_id")?,
         instance: row.try_get("instance")?,
         number: row.try_get("number")?,
         dial_string: row.try_get("dial_string")?,

@@ -198,7 +198,8 @@ impl Store {
         }
         let names = sqlx::query("select name from campaigns order by name").fetch_all(self.pool()).await?;
         let names = names.iter().map(|row| row.try_get("name")).collect::<Result<Vec<String>, _>>()?;
-        Err(StoreError::UnknownCampaign { name: name.to_owned(), nearest: nearest(name, names) })
+        let is_empty = names.is_empty();
+        Err(StoreError::UnknownCampaign { name: name.to_owned(), nearest: nearest(name, names), is_empty })
     }
 
     /// A campaign by its id.

@@ -4,6 +4,7 @@
 //! and handed in. Every SQL text is the same for each database; what differs is in [`Dialect`].
 
 mod attempts;
+mod breakdown;
 mod campaigns;
 mod claim;
 mod cohorts;
@@ -45,6 +46,7 @@ use crate::config::hide_password;
 use turn::{Turn, Turns};
 
 pub use attempts::{AdHoc, Attempt, Origin, Orphan};
+pub use breakdown::{Dimension, Figures};
 pub use campaigns::{ActiveCampaign, Campaign, CampaignCounts, NewCampaign};
 pub use claim::{Claim, ClaimOrder, Claimed};
 pub use cohorts::Cohort;
@@ -149,8 +151,9 @@ pub enum StoreError {
     Sql(#[from] sqlx::Error),
     #[error("the database holds a {what} that this version does not know: `{value}`")]
     Unreadable { what: &'static str, value: String },
-    #[error("no campaign is called `{name}`{}", did_you_mean(.nearest.as_deref()))]
-    UnknownCampaign { name: String, nearest: Option<String> },
+    /// `is_empty`: the database has no campaign at all; it may be the wrong one.
+    #[error("no campaign is called `{name}`{}", instead(.nearest.as_deref(), *.is_empty))]
+    UnknownCampaign { name: String, nearest: Option<String>, is_empty: bool },
     #[error("a campaign called `{0}` exists already")]
     CampaignExists(String),
     #[error("campaign `{name}`: {refused}")]
@@ -172,8 +175,12 @@ pub enum StoreError {
     Closed,
 }
 
-fn did_you_mean(nearest: Option<&str>) -> String {
-    nearest.map_or_else(String::new, |name| format!("; did you mean `{name}`?"))
+fn instead(nearest: Option<&str>, is_empty: bool) -> String {
+    match nearest {
+        Some(name) => format!("; did you mean `{name}`?"),
+        None if is_empty => "; this database (store.url) has none: is it the right one?".to_owned(),
+        None => String::new(),
+    }
 }
 
 fn import_open(list: &str, rows_read: u64, live: bool) -> String {

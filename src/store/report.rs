@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use sidetone_core::{
     amd::{Cause, Verdict},
-    call::Disposition,
+    call::{Abandoned, Answer, Disposition, EndedBy},
 };
 use sqlx::{Row, any::AnyRow};
 
@@ -33,6 +33,13 @@ pub struct ReportRow {
     pub disposition: Option<Disposition>,
     pub hangup_cause: Option<String>,
     pub outcome: Option<String>,
+    /// What the latest call was for whoever answered.
+    pub answer: Option<Answer>,
+    pub abandoned: Option<Abandoned>,
+    pub ended_by: Option<EndedBy>,
+    pub greeting_to_audio_ms: Option<i64>,
+    /// What it was imported from.
+    pub list: Option<String>,
 }
 
 impl ReportRow {
@@ -57,8 +64,9 @@ impl Store {
         let rows = sqlx::query(
             "select c.id, c.number, c.state, c.variables, c.attempts, c.due_ms, a.id as call_id, a.started_ms, \
              a.answered_ms, a.ended_ms, a.verdict, a.verdict_cause, a.verdict_media_ms, a.after_speech_ms, \
-             a.barge_in_ms, a.disposition, a.hangup_cause, a.outcome \
+             a.barge_in_ms, a.disposition, a.hangup_cause, a.outcome, a.answer, a.abandoned, a.ended_by, a.greeting_to_audio_ms, i.list \
              from contacts c left join attempts a on a.id = c.last_call \
+             left join cohorts h on h.id = c.cohort_id left join imports i on i.id = h.import_id \
              where c.campaign_id = $1 and c.id > $2 order by c.id limit $3",
         )
         .bind(campaign)
@@ -90,5 +98,10 @@ fn report_row(row: &AnyRow) -> Result<ReportRow, StoreError> {
         disposition: words::read_optional(row, "disposition")?,
         hangup_cause: row.try_get("hangup_cause")?,
         outcome: row.try_get("outcome")?,
+        answer: words::read_optional(row, "answer")?,
+        abandoned: words::read_optional(row, "abandoned")?,
+        ended_by: words::read_optional(row, "ended_by")?,
+        greeting_to_audio_ms: row.try_get("greeting_to_audio_ms")?,
+        list: row.try_get("list")?,
     })
 }

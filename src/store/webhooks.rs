@@ -13,7 +13,7 @@ use sqlx::{Row, any::AnyRow};
 use super::{Store, StoreError, WriteTx, campaigns::unsigned, words};
 
 /// Where a webhook stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WebhookState {
     Waiting,

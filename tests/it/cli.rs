@@ -80,6 +80,11 @@ fn with_json_there_is_one_document_alone_on_stdout() {
         ("campaign list --json", 0),
         ("campaign status spring --json", 0),
         ("campaign export spring --json", 0),
+        ("campaign export spring --attempts --json", 0),
+        ("campaign ledger spring --json", 0),
+        ("campaign report spring --html report.html --json", 0),
+        ("campaign ledger spring --csv --json", 2),
+        ("webhooks list --json", 0),
         ("campaign pause spring --json", 2),
         ("calls list --json", 0),
         ("models list --json", 0),
@@ -120,6 +125,7 @@ fn what_is_wrong_is_named() {
     file("typo.toml", "[switch]\ncalller_id = \"x\"\n");
     file("type.toml", "[media]\nsample_rate = \"fast\"\n");
     file("remote.toml", "[switch]\nesl = \"10.0.0.1:8021\"\ncaller_id = \"+442079460000\"\n");
+    file("empty.toml", "[store]\nurl = \"sqlite:empty.db\"\n");
     file("bad.yaml", "name: x\nlanguage: en\nsteps:\n  a:\n    goto: nowhere\n");
     file("bad.csv", "number\n+3361\n");
     file("cast.yaml", "callees:\n  - {name: A, answer: {after: soon}}\n");
@@ -136,6 +142,14 @@ fn what_is_wrong_is_named() {
         ("campaign import spring nowhere.csv", 2, "nowhere.csv"),
         ("campaign status sprung", 2, "spring"),
         ("campaign run sprung", 2, "spring"),
+        ("--config empty.toml campaign status spring", 2, "store.url"),
+        ("campaign ledger sprung", 2, "spring"),
+        ("campaign report sprung", 2, "spring"),
+        ("campaign report spring --html nowhere/report.html", 1, "nowhere/report.html"),
+        ("campaign status sprung --watch", 2, "spring"),
+        ("webhooks show 7", 2, "no webhook has the id 7"),
+        ("webhooks replay 7", 2, "webhooks.url"),
+        ("webhooks replay", 2, "--dead"),
         ("calls show nothing", 2, "nothing"),
         ("call --to 12 --scenario appointment-reminder", 2, "12"),
         ("call --scenario appointment-reminder", 2, "--to"),

@@ -33,7 +33,7 @@ pub(super) struct Ledger {
     /// The campaign.
     name: String,
     /// Comma-separated values, one line a window.
-    #[arg(long, conflicts_with = "json")]
+    #[arg(long)]
     csv: bool,
 }
 

@@ -4,8 +4,10 @@ mod create;
 mod export;
 mod import;
 mod ledger;
+mod live;
 mod plan;
 mod policy;
+mod report;
 mod retries;
 mod watch;
 
@@ -58,9 +60,20 @@ enum Command {
     #[command(after_help = "Example:\n  sidetone campaign stop spring")]
     Stop(Name),
     /// Where it stands.
-    #[command(after_help = "Example:\n  sidetone campaign status spring --json")]
-    Status(Name),
-    /// Every contact and what came of it, on stdout.
+    #[command(
+        after_help = "Examples:\n  sidetone campaign status spring --json\n  sidetone campaign status spring --watch\n\n\
+        --watch ends when the campaign is done or stopped, or with ctrl-C, which leaves the campaign alone."
+    )]
+    Status {
+        /// The campaign.
+        name: String,
+        /// Look again each second; a live view on a terminal, else a line whenever something changed.
+        #[arg(long)]
+        watch: bool,
+    },
+    /// What came of the calls, by disposition, hour, list and caller id.
+    Report(report::Report),
+    /// Every contact and what came of it, or every attempt, on stdout.
     Export(export::Export),
     /// What answered calls were for those who answered: abandoned and silent calls.
     Ledger(ledger::Ledger),
@@ -115,7 +128,8 @@ impl Campaign {
             Command::Pause(args) => control(ctx, &args.name, Control::Pause).await,
             Command::Resume(args) => control(ctx, &args.name, Control::Resume).await,
             Command::Stop(args) => control(ctx, &args.name, Control::Stop).await,
-            Command::Status(args) => status(ctx, &args.name).await,
+            Command::Status { name, watch } => status(ctx, &name, watch).await,
+            Command::Report(args) => args.run(ctx).await,
             Command::Export(args) => args.run(ctx).await,
             Command::Ledger(args) => args.run(ctx).await,
             Command::Callback(args) => callback(ctx, args).await,
@@ -182,8 +196,11 @@ fn parse_time(text: &str) -> Result<Timestamp, String> {
         .ok_or_else(|| format!("`{text}` is no time: write 2027-03-01T15:00 or 2027-03-01T15:00+01:00"))
 }
 
-async fn status(ctx: &Context, name: &str) -> anyhow::Result<ExitCode> {
+async fn status(ctx: &Context, name: &str, watch: bool) -> anyhow::Result<ExitCode> {
     let store = Store::open(&ctx.config.store.url).await?;
+    if watch {
+        return live::watch(ctx, &store, name).await;
+    }
     let campaign = store.campaign(name).await?;
     let counts = store.campaign_counts(campaign.id).await?;
     let gateways = store.gateways(now_ms()).await?;
@@ -198,6 +215,9 @@ async fn status(ctx: &Context, name: &str) -> anyhow::Result<ExitCode> {
     }
     if let Some(reason) = &campaign.note {
         say(format_args!("paused by the service: {reason}"))?;
+    }
+    if let Some(note) = &campaign.throttle_note {
+        say(format_args!("slowed to {:.0} % of its pace: {note}", campaign.throttle * 100.0))?;
     }
     say(table::summary(&counts))?;
     if let Some(due) = counts.next_due_ms.filter(|due| *due > now_ms()) {

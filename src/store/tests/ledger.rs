@@ -11,6 +11,7 @@ contract! {
     what_a_call_was_for_who_answered_is_kept,
     the_ledger_counts_a_window_and_says_how_soon_people_heard_us,
     a_throttle_holds_for_whoever_claims,
+    calls_are_counted_by_what_they_have_in_common,
     a_call_whose_last_event_was_stored_is_settled_as_what_it_came_to,
     a_call_that_was_lost_before_a_word_is_a_silent_one,
 }
@@ -118,6 +119,46 @@ async fn a_throttle_holds_for_whoever_claims(db: Db) {
     let free = store.campaign("spring").await.unwrap();
     assert_eq!((free.throttle, free.throttle_note), (1.0, None));
     assert_eq!(other.claim_contacts(spring.id, 90, "two", NOW + 2000).await.unwrap().len(), 80);
+}
+
+async fn calls_are_counted_by_what_they_have_in_common(db: Db) {
+    let store = db.open().await;
+    let spring = running(&store, 6).await;
+    let answered = |events: Vec<(i64, Event)>| (events, NOW + 8000);
+    calls(
+        &store,
+        spring.id,
+        &[answered(person(500)), answered(person(2500)), answered(machine()), answered(vec![])],
+    )
+    .await;
+    let given_back = store.claim_contacts(spring.id, 1, "one", NOW).await.unwrap().remove(0).call;
+    store.give_back(&given_back, "no switch", NOW, NOW).await.unwrap();
+    let by = async |dimension| {
+        let groups = store.breakdown(spring.id, dimension).await.unwrap();
+        groups
+            .into_iter()
+            .map(|(value, f)| (value, f.calls, f.answered, f.people, f.machines))
+            .collect::<Vec<_>>()
+    };
+    let named = |name: &str| Some(name.to_owned());
+    assert_eq!(
+        by(Dimension::Disposition).await,
+        [
+            (named("failed"), 1, 0, 0, 0),
+            (named("hung_up"), 2, 2, 2, 0),
+            (named("machine"), 1, 1, 0, 1),
+            (named("not_placed"), 1, 0, 0, 0),
+        ]
+    );
+    assert_eq!(by(Dimension::Quarter).await, [(Some((NOW / 900_000).to_string()), 4, 3, 2, 1)]);
+    assert_eq!(by(Dimension::List).await.iter().map(|group| group.1).collect::<Vec<_>>(), [4]);
+    assert_eq!(by(Dimension::CallerId).await.iter().map(|group| group.1).sum::<u64>(), 4);
+    assert_eq!(store.called_between(spring.id).await.unwrap(), Some((NOW, NOW + 8000)));
+    assert_eq!(store.breakdown(spring.id + 1, Dimension::List).await.unwrap(), []);
+    let began = store.attempts_after(spring.id, (i64::MIN, ""), 3).await.unwrap();
+    let after = (began[2].started_ms, began[2].call.as_str());
+    let rest = store.attempts_after(spring.id, after, 9).await.unwrap();
+    assert_eq!((began.len(), rest.len()), (3, 2));
 }
 
 async fn a_call_whose_last_event_was_stored_is_settled_as_what_it_came_to(db: Db) {
