@@ -15,7 +15,10 @@ use std::{
 };
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use sidetone_core::webhook::WebhookEvent;
+use sidetone_core::{
+    amd::{AmdConfig, AmdProfile},
+    webhook::WebhookEvent,
+};
 
 pub use check::Fault;
 pub use load::ConfigError;
@@ -328,14 +331,20 @@ pub struct Amd {
     pub transcript_wait: Duration,
     /// The share of machine verdicts that the compliance ledger takes for people.
     pub false_positive_rate: f64,
+    /// The share of people that may be taken for machines.
+    pub max_human_as_machine: f64,
+    pub profile: AmdProfile,
 }
 
 impl Default for Amd {
     fn default() -> Self {
+        let core = AmdConfig::default();
         Self {
-            window: Duration::from_millis(2300),
+            window: core.window,
             transcript_wait: Duration::from_millis(400),
             false_positive_rate: 0.01,
+            max_human_as_machine: 0.01,
+            profile: core.profile,
         }
     }
 }

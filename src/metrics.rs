@@ -187,6 +187,7 @@ impl Metrics {
             | Event::NoMatch { .. }
             | Event::Dtmf { .. }
             | Event::MessageStart { .. }
+            | Event::MessageClipped { .. }
             | Event::Transfer { .. }
             | Event::StreamRestart => {}
         }

@@ -208,7 +208,12 @@ pub(crate) fn call_config(
     call.ring_timeout = config.call.ring_timeout;
     call.max_duration = config.call.max_duration;
     call.amd_transcript_wait = config.amd.transcript_wait;
-    call.amd = with_amd.then(|| AmdConfig { window: config.amd.window, ..AmdConfig::default() });
+    call.amd = with_amd.then(|| AmdConfig {
+        profile: config.amd.profile,
+        window: config.amd.window,
+        max_human_as_machine: config.amd.max_human_as_machine as f32,
+        ..AmdConfig::default()
+    });
     Ok(call)
 }
 

@@ -153,6 +153,10 @@ impl Config {
         need(faults, (0.0..=1.0).contains(&rate), "amd.false_positive_rate", || {
             format!("{rate}: write a share from 0 to 1, such as 0.01 for one in a hundred")
         });
+        let share = self.amd.max_human_as_machine;
+        need(faults, (0.0005..=0.2).contains(&share), "amd.max_human_as_machine", || {
+            format!("{share}: write a share from 0.0005 to 0.2 (0.01 is one person in a hundred)")
+        });
     }
 
     fn check_openai(&self, faults: &mut Vec<Fault>) {

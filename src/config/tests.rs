@@ -105,6 +105,8 @@ fn faults_name_their_key() {
         ("[asr]\nqueue_length = 0", "asr.queue_length"),
         ("[amd]\nwindow = \"20ms\"", "amd.window"),
         ("[amd]\ntranscript_wait = \"1m\"", "amd.transcript_wait"),
+        ("[amd]\nmax_human_as_machine = 0.0", "amd.max_human_as_machine"),
+        ("[amd]\nmax_human_as_machine = 1.0", "amd.max_human_as_machine"),
         ("[call]\nring_timeout = \"0s\"", "call.ring_timeout"),
         ("[call]\nmax_duration = \"1s\"", "call.max_duration"),
         ("[store]\nurl = \"mysql://u:p@db/sidetone\"", "store.url"),

@@ -45,6 +45,7 @@ impl LivePhase {
             | Event::NoMatch { .. }
             | Event::Dtmf { .. }
             | Event::MessageStart { .. }
+            | Event::MessageClipped { .. }
             | Event::Transfer { .. }
             | Event::StreamRestart => return None,
         };
@@ -91,6 +92,7 @@ pub(super) fn event_name(event: &Event) -> &'static str {
         Event::NoMatch { .. } => "no_match",
         Event::Dtmf { .. } => "dtmf",
         Event::MessageStart { .. } => "message_start",
+        Event::MessageClipped { .. } => "message_clipped",
         Event::Transfer { .. } => "transfer",
         Event::StreamRestart => "stream_restart",
         Event::HangupAsked { .. } => "hangup_asked",

@@ -64,6 +64,7 @@ fn all() -> Vec<Event> {
         Event::NoMatch { count: 1 },
         Event::Dtmf { digit: Digit::new('1').expect("a key") },
         Event::MessageStart { by_beep: true, at_ms: 1 },
+        Event::MessageClipped { by_beep: false, at_ms: 900 },
         Event::Transfer { target: "1000".to_owned() },
         Event::StreamRestart,
         Event::HangupAsked { reason: HangupReason::ScenarioEnd },

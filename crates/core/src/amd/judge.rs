@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{AmdProfile, Cadence, Cause, Evidence, Verdict};
+use super::{AmdProfile, Cadence, Cause, Evidence, Prior, Verdict};
 use crate::{
     text::{PhraseHit, PhrasePack, tokens},
     tones::{Tone, ToneEvent},
@@ -46,6 +46,7 @@ pub(super) struct Judged<'a> {
     pub(super) music: f32,
     /// The score from which on it is a machine.
     pub(super) threshold: f32,
+    pub(super) prior: Prior,
 }
 
 /// A smaller budget of people taken for machines asks for more evidence: log-odds, as the score is.
@@ -119,26 +120,44 @@ impl Judged<'_> {
     }
 
     pub(super) fn text(&self, text: &str) -> Decision {
-        let mut machine = self.pack.machine_hits(text);
-        if self.profile == AmdProfile::Anytime {
-            machine.extend(self.pack.machine_hints(text));
+        if self.profile == AmdProfile::Batch {
+            return self.keywords(text);
         }
+        let mut machine = self.pack.machine_hits(text);
+        machine.extend(self.pack.machine_hints(text));
         let human = self.pack.human_hits(text);
-        let mut score = PRIOR + MACHINE_PHRASE * weight(&machine) - HUMAN_PHRASE * weight(&human)
+        let mut score = PRIOR + self.prior.log_odds() + MACHINE_PHRASE * weight(&machine) - HUMAN_PHRASE * weight(&human)
             + self.cadence_score(tokens(text).len());
         if machine.is_empty() {
             // Without a phrase that speaks for a machine, cadence may raise doubt, not decide.
             score = score.min(self.threshold - 0.1);
         }
-        let mut evidence = vec![Evidence::Text { text: text.to_owned() }];
-        evidence.extend(machine.iter().chain(&human).map(|hit| Evidence::Phrase {
+        let (verdict, cause) = self.verdict(score, &machine, &human);
+        let evidence = self.said(text, machine.iter().chain(&human));
+        Decision { verdict, cause, confidence: confidence(score), evidence }
+    }
+
+    /// The published rule: a machine's keyword makes a machine, else a person's makes a person.
+    fn keywords(&self, text: &str) -> Decision {
+        let (machine, human) = (self.pack.machine_hits(text), self.pack.human_hits(text));
+        let found = heaviest(&machine).or((!human.is_empty()).then_some(Verdict::Human));
+        let (verdict, cause, confidence) = match found {
+            Some(verdict) => (verdict, Cause::Phrase, 0.9),
+            None => (Verdict::Unknown, Cause::NoEvidence, 0.5),
+        };
+        Decision { verdict, cause, confidence, evidence: self.said(text, machine.iter().chain(&human)) }
+    }
+
+    fn said<'h>(&self, text: &str, hits: impl Iterator<Item = &'h PhraseHit>) -> Vec<Evidence> {
+        let phrase = |hit: &PhraseHit| Evidence::Phrase {
             phrase: hit.phrase.clone(),
             speaks_for: hit.verdict,
             weight: hit.weight,
-        }));
+        };
+        let mut evidence = vec![Evidence::Text { text: text.to_owned() }];
+        evidence.extend(hits.map(phrase));
         evidence.extend(self.heard());
-        let (verdict, cause) = self.verdict(score, &machine, &human);
-        Decision { verdict, cause, confidence: confidence(score), evidence }
+        evidence
     }
 
     fn verdict(&self, score: f32, machine: &[PhraseHit], human: &[PhraseHit]) -> (Verdict, Cause) {
@@ -158,9 +177,6 @@ impl Judged<'_> {
     /// How much the way they spoke speaks for a machine. An announcement that goes on without a pause when the
     /// window ends is five times as likely from a machine as from a person.
     fn cadence_score(&self, words: usize) -> f32 {
-        if self.profile == AmdProfile::Batch {
-            return 0.0;
-        }
         let mut score = if words >= MANY_WORDS { 0.4 } else { 0.0 };
         let talks = self.cadence.trailing_silence() < Duration::from_millis(300);
         if self.short_greeting() {
@@ -180,17 +196,21 @@ impl Judged<'_> {
     }
 
     fn heard(&self) -> Vec<Evidence> {
-        if self.cadence.first_voice.is_none() {
-            return Vec::new();
-        }
-        vec![
-            Evidence::Cadence {
+        let mut evidence = Vec::new();
+        if self.cadence.first_voice.is_some() {
+            evidence.push(Evidence::Cadence {
                 voiced_ms: millis(self.cadence.voiced),
                 greeting_ms: millis(self.cadence.greeting()),
                 longest_pause_ms: millis(self.cadence.longest_pause),
-            },
-            Evidence::Level { peak_dbfs: self.peak_dbfs },
-        ]
+            });
+            evidence.push(Evidence::Level { peak_dbfs: self.peak_dbfs });
+        }
+        if self.prior.is_known() {
+            let Prior { rang, earlier } = self.prior;
+            let (rang_ms, log_odds) = (rang.map(millis), self.prior.log_odds());
+            evidence.push(Evidence::Prior { rang_ms, earlier, log_odds });
+        }
+        evidence
     }
 }
 

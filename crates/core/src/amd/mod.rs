@@ -90,10 +90,17 @@ pub enum Evidence {
     Level {
         peak_dbfs: f32,
     },
+    /// What was known before: how long it rang, who answered the last time.
+    Prior {
+        rang_ms: Option<u64>,
+        earlier: Option<Verdict>,
+        log_odds: f32,
+    },
 }
 
 mod judge;
 mod late;
+mod prior;
 #[cfg(test)]
 mod tests;
 
@@ -101,6 +108,7 @@ use std::time::Duration;
 
 pub use judge::Decision;
 use judge::Judged;
+pub use prior::Prior;
 
 use crate::{call::Heard, frame::FRAME, text::PhrasePack, tones::ToneEvent};
 
@@ -129,6 +137,8 @@ pub struct AmdConfig {
     pub min_peak_dbfs: f32,
     /// The share of people that may be taken for machines, 0 to 1: moves the threshold.
     pub max_human_as_machine: f32,
+    /// What is known before anything is heard.
+    pub prior: Prior,
 }
 
 impl Default for AmdConfig {
@@ -139,6 +149,7 @@ impl Default for AmdConfig {
             min_voiced: Duration::from_millis(200),
             min_peak_dbfs: -50.0,
             max_human_as_machine: 0.01,
+            prior: Prior::default(),
         }
     }
 }
@@ -438,6 +449,7 @@ impl Amd {
             peak_dbfs: self.peak_dbfs,
             music: self.music,
             threshold: judge::threshold(self.config.max_human_as_machine),
+            prior: self.config.prior,
         }
     }
 }

@@ -4,25 +4,32 @@ use std::time::{Duration, Instant};
 
 use super::{
     BargeInCause, Call, Command, Event, Purpose, Transcribe, Transcript, millis,
-    phase::{Ear, Phase},
+    phase::{Ear, Phase, Speaking},
     timer::Timer,
 };
 use crate::{
-    amd::{Amd, AmdFrame, AmdStep, Cause, Decision, Evidence, Verdict},
+    amd::{Amd, AmdFrame, AmdProfile, AmdStep, Cause, Decision, Evidence, Verdict},
+    frame::FRAME,
     text::tokens,
+    tones::Tone,
     turn::{Reply, TurnConfig, TurnEnd, TurnStep},
 };
 
 /// A beep this late after the answer may still be a machine's.
 const LATE_BEEP: Duration = Duration::from_secs(30);
+/// So much voice in our message, from so long after its start, is a second prompt (the first one's last word is not).
+const CLASH: Duration = Duration::from_millis(400);
+const CLASH_GUARD: Duration = Duration::from_millis(200);
 /// Who picks up during a machine's greeting says so in a few words.
 const PICKUP_WORDS: usize = 4;
 const PICKUP_WEIGHT: f32 = 0.4;
 
 impl Call {
-    pub(super) fn start_amd(&mut self, now: Instant) {
+    /// `rang`: for how long, where that is known.
+    pub(super) fn start_amd(&mut self, now: Instant, rang: Option<Duration>) {
         match self.config.amd {
-            Some(config) => {
+            Some(mut config) => {
+                config.prior.rang = rang;
                 self.amd = Some(Amd::new(config, self.config.pack));
                 self.phase = Phase::Amd;
             }
@@ -128,7 +135,8 @@ impl Call {
     /// A machine's beep under our opening: it was no person after all.
     fn late_beep(&mut self, now: Instant, ear: &Ear) -> bool {
         let Some(tone) = &ear.beep_ended else { return false };
-        let taken_for_person = self.ending.verdict.is_some_and(|verdict| !verdict.is_machine());
+        let corrects = self.config.amd.is_some_and(|amd| amd.profile == AmdProfile::Anytime);
+        let taken_for_person = corrects && self.ending.verdict.is_some_and(|verdict| !verdict.is_machine());
         if !taken_for_person || self.ending.responded || self.ears.media > LATE_BEEP {
             return false;
         }
@@ -155,7 +163,6 @@ impl Call {
             return;
         }
         let media = self.ears.media;
-        let silence_needed = self.config.message_silence;
         let Phase::AwaitingMessage(wait) = &mut self.phase else { return };
         if ear.voiced {
             wait.last_voice = Some(media);
@@ -163,14 +170,30 @@ impl Call {
         let beeped = ear.beep_ended.is_some();
         // Whoever was still talking at the verdict may pause; silence counts from the later of the two.
         let quiet_since = wait.last_voice.unwrap_or(wait.since);
-        let fell_silent = media.saturating_sub(quiet_since) >= silence_needed;
+        let fell_silent = media.saturating_sub(quiet_since) >= wait.silence;
         let waited = media.saturating_sub(wait.since) >= wait.max_wait;
         if beeped || fell_silent || waited {
             self.drop_turn();
-            self.emit(Event::MessageStart { by_beep: beeped, at_ms: millis(media) });
+            if self.script.leaves_message() {
+                self.emit(Event::MessageStart { by_beep: beeped, at_ms: millis(media) });
+            }
             if let Some(action) = self.script.message_ready() {
                 self.act(now, action);
             }
+        }
+    }
+
+    /// The far side talks or beeps into our message: what was recorded of it does not begin where we began.
+    pub(super) fn message_frame(&mut self, ear: &Ear) {
+        let media = self.ears.media;
+        let Phase::Speaking(Speaking { began: Some(began), clash, .. }) = &mut self.phase else { return };
+        if ear.person && media.saturating_sub(*began) > CLASH_GUARD {
+            *clash += FRAME;
+        }
+        let by_beep = ear.tone.as_ref().is_some_and(|tone| tone.tone == Tone::Beep);
+        if (by_beep || *clash >= CLASH) && !self.ending.clipped {
+            self.ending.clipped = true;
+            self.emit(Event::MessageClipped { by_beep, at_ms: millis(media) });
         }
     }
 

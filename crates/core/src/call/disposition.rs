@@ -13,6 +13,8 @@ pub struct Ending {
     pub transferred: bool,
     /// Whether the person said or pressed anything the scenario could use.
     pub responded: bool,
+    /// The far side talked or beeped into the message left with it.
+    pub clipped: bool,
     /// Why we asked for the end, if we did.
     pub reason: Option<HangupReason>,
     pub cause: Option<HangupCause>,

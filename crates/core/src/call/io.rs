@@ -435,6 +435,11 @@ pub enum Event {
         by_beep: bool,
         at_ms: u64,
     },
+    /// A second prompt, a voice or a beep from the far side fell into our message: its beginning may be lost.
+    MessageClipped {
+        by_beep: bool,
+        at_ms: u64,
+    },
     Transfer {
         target: String,
     },

@@ -47,6 +47,10 @@ const TRANSFER_CONFIRM: Duration = Duration::from_secs(3);
 const PLAYBACK_START: Duration = Duration::from_secs(5);
 const PLAYBACK_LONGEST: Duration = Duration::from_secs(180);
 const BREAK_CONFIRM: Duration = Duration::from_millis(500);
+/// The outcome of a message whose beginning may not have been recorded.
+const CLIPPED: &str = "clipped";
+/// Nobody is asked for their name for longer.
+const SCREENER: Duration = Duration::from_secs(20);
 /// Frames that overtake the answer event: a second and a half more than the burst seen at connect.
 pub const EARLY_FRAMES: usize = 125;
 
@@ -65,6 +69,8 @@ pub struct CallConfig {
     pub speaking: TurnConfig,
     /// So much silence after a machine's greeting counts as its end where no beep is heard.
     pub message_silence: Duration,
+    /// So much silence after a call screener's question: it waits for the answer.
+    pub screener_silence: Duration,
     pub pack: &'static PhrasePack,
 }
 
@@ -86,6 +92,7 @@ impl CallConfig {
                 ..TurnConfig::default()
             },
             message_silence: Duration::from_millis(2500),
+            screener_silence: Duration::from_millis(900),
             pack,
         }
     }
@@ -125,7 +132,7 @@ impl Call {
             amd: None,
             config,
             script,
-            phase: Phase::Ringing { early: VecDeque::new(), rang: false },
+            phase: Phase::Ringing { early: VecDeque::new(), rang: None },
             timers,
             commands: VecDeque::new(),
             ending: Ending::default(),
@@ -144,7 +151,7 @@ impl Call {
             return;
         }
         match input {
-            Input::Ringing => self.ringing(),
+            Input::Ringing => self.ringing(now),
             Input::Answered => self.answered(now),
             Input::Audio(frame) => self.audio(now, frame),
             Input::AudioLost(frames) => self.audio_lost(now, frames),
@@ -220,22 +227,22 @@ impl Call {
         self.ears.turn.as_ref().map_or(recent, |turn| turn.audio_from().min(recent))
     }
 
-    fn ringing(&mut self) {
-        if let Phase::Ringing { rang: rang @ false, .. } = &mut self.phase {
-            *rang = true;
+    fn ringing(&mut self, now: Instant) {
+        if let Phase::Ringing { rang: rang @ None, .. } = &mut self.phase {
+            *rang = Some(now);
             self.emit(Event::Ringing);
         }
     }
 
     fn answered(&mut self, now: Instant) {
-        let Phase::Ringing { early, .. } = &mut self.phase else { return };
-        let early = std::mem::take(early);
+        let Phase::Ringing { early, rang } = &mut self.phase else { return };
+        let (early, rang) = (std::mem::take(early), rang.map(|since| now.saturating_duration_since(since)));
         self.ending.answered = true;
         self.timers.clear(Timer::Ring);
         self.timers.set(Timer::MaxCall, now, self.config.max_duration);
         self.timers.set(Timer::MediaLost, now, MEDIA_LOST);
         self.emit(Event::Answered);
-        self.start_amd(now);
+        self.start_amd(now, rang);
         for frame in early {
             self.hear(now, &frame);
         }
@@ -394,7 +401,13 @@ impl Call {
             Action::Listen(spec) => self.listen(now, spec),
             Action::AwaitMessageStart { max_wait } => {
                 self.drop_turn();
-                self.phase = Phase::AwaitingMessage(MessageWait::new(self.ears.media, max_wait));
+                let silence = self.config.message_silence;
+                self.phase = Phase::AwaitingMessage(MessageWait::new(self.ears.media, max_wait, silence));
+            }
+            Action::AwaitScreener => {
+                self.drop_turn();
+                let silence = self.config.screener_silence;
+                self.phase = Phase::AwaitingMessage(MessageWait::new(self.ears.media, SCREENER, silence));
             }
             Action::Transfer { target } => {
                 self.drop_turn();
@@ -474,7 +487,8 @@ impl Call {
         self.timers.clear_all();
         self.phase = Phase::Ended;
         let disposition = Disposition::of(&self.ending);
-        let outcome = self.outcome.take();
+        let clipped = self.ending.clipped && disposition == Disposition::MessageLeft;
+        let outcome = if clipped { Some(CLIPPED.to_owned()) } else { self.outcome.take() };
         self.emit(Event::Ended { disposition, outcome });
     }
 

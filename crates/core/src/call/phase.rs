@@ -1,6 +1,6 @@
 //! The phases of a call, each with only what it needs, and the ears that all of them share.
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{collections::VecDeque, sync::Arc, time::{Duration, Instant}};
 
 use serde::{Deserialize, Serialize};
 
@@ -25,13 +25,14 @@ pub(super) enum Phase {
     /// Placed, not answered. Frames may overtake the answer; they are kept.
     Ringing {
         early: VecDeque<Frame>,
-        rang: bool,
+        /// When it began to ring.
+        rang: Option<Instant>,
     },
     /// Answered; who it is remains to be seen.
     Amd,
     Speaking(Speaking),
     Listening(Listening),
-    /// A machine answered: waiting until it records.
+    /// A machine answered: waiting until it records, or has asked who calls.
     AwaitingMessage(MessageWait),
     Transferring,
     /// Asked to hang up, not yet confirmed.
@@ -100,6 +101,8 @@ pub(super) struct Speaking {
     pub(super) policy: Option<BargeIn>,
     /// What the person said under the prompt without interrupting it.
     pub(super) aside: Option<TurnEnd>,
+    /// Voice of the far side under a message for its recorder.
+    pub(super) clash: Duration,
 }
 
 impl Speaking {
@@ -140,12 +143,14 @@ pub(super) struct Broken {
 pub(super) struct MessageWait {
     pub(super) since: Duration,
     pub(super) max_wait: Duration,
+    /// Without a beep so much silence is the sign.
+    pub(super) silence: Duration,
     pub(super) last_voice: Option<Duration>,
 }
 
 impl MessageWait {
-    pub(super) fn new(media: Duration, max_wait: Duration) -> Self {
-        Self { since: media, max_wait, last_voice: None }
+    pub(super) fn new(media: Duration, max_wait: Duration, silence: Duration) -> Self {
+        Self { since: media, max_wait, silence, last_voice: None }
     }
 }
 

@@ -53,6 +53,7 @@ impl Call {
             began: None,
             policy,
             aside: None,
+            clash: Duration::ZERO,
         });
     }
 
@@ -139,6 +140,9 @@ impl Call {
     }
 
     pub(super) fn speaking_frame(&mut self, now: Instant, ear: &Ear) {
+        if self.script.leaves_message() {
+            self.message_frame(ear);
+        }
         if let (Some(at), None) = (ear.person_started, &self.ears.turn) {
             self.ears.begin_turn(at, self.config.speaking);
             if let Phase::Speaking(Speaking { policy: Some(policy), .. }) = &mut self.phase {

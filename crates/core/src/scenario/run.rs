@@ -35,6 +35,8 @@ pub enum Action {
     AwaitMessageStart {
         max_wait: Duration,
     },
+    /// Wait until what asks has finished asking, then say [`ScenarioRun::message_ready`].
+    AwaitScreener,
     Transfer {
         target: String,
     },
@@ -188,13 +190,28 @@ impl ScenarioRun {
                 self.at = At::AwaitingMessage;
                 Some(Action::AwaitMessageStart { max_wait: wait })
             }
-            MachineAction::Answer(step) => Some(self.enter(step)),
+            MachineAction::Answer(step) => {
+                if self.at == At::AwaitingMessage && self.step == step {
+                    return None;
+                }
+                self.queue.clear();
+                self.step = step;
+                self.leaving_message = false;
+                self.at = At::AwaitingMessage;
+                Some(Action::AwaitScreener)
+            }
         }
     }
 
-    /// The far side is ready to record. `None` where nobody waits for that.
+    /// The far side is ready to record, or to hear our answer. `None` where nobody waits for that.
     pub fn message_ready(&mut self) -> Option<Action> {
         (self.at == At::AwaitingMessage).then(|| self.enter(self.step))
+    }
+
+    /// Whether what is played is a message for a machine that records.
+    #[must_use]
+    pub fn leaves_message(&self) -> bool {
+        self.leaving_message
     }
 
     /// The prompt was played to its end (or could not be).

@@ -30,6 +30,7 @@ fn say(action: &Action) -> String {
         }
         Action::Listen(spec) => format!("listen {:?}", spec.no_input),
         Action::AwaitMessageStart { max_wait } => format!("await {max_wait:?}"),
+        Action::AwaitScreener => "await screener".to_owned(),
         Action::Transfer { target } => format!("transfer {target}"),
         Action::Hangup { reason, outcome, disposition } => {
             format!("hang up {reason:?} {outcome} {disposition:?}")

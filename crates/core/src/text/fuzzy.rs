@@ -10,8 +10,10 @@ use super::fold;
 /// Letters and spaces of a phrase that is worth seeking.
 const SHORTEST: usize = 16;
 const FEWEST_WORDS: usize = 3;
-/// The share of letters that must agree.
-const ALIKE: f64 = 0.8;
+/// The share of letters that must agree, in a short phrase and in one of [`LONG`] letters or more.
+const ALIKE_SHORT: f64 = 0.86;
+const ALIKE_LONG: f64 = 0.82;
+const LONG: usize = 24;
 
 /// Phrases with a value each.
 #[derive(Debug)]
@@ -35,6 +37,8 @@ type Letters = [u8; 27];
 pub(super) struct Near<'s, T> {
     pub(super) phrase: &'s str,
     pub(super) value: &'s T,
+    /// The share of letters that agree.
+    pub(super) similarity: f64,
     pub(super) start: usize,
     pub(super) end: usize,
 }
@@ -74,7 +78,12 @@ impl<T> Entry<T> {
             })
             .filter_map(|(start, end)| Some((self.similarity(&words[start..end])?, start, end)))
             .max_by(|a, b| a.0.total_cmp(&b.0))?;
-        (similarity >= ALIKE).then_some(Near { phrase: &self.phrase, value: &self.value, start, end })
+        let Self { phrase, value, .. } = self;
+        (similarity >= self.alike()).then_some(Near { phrase, value, similarity, start, end })
+    }
+
+    fn alike(&self) -> f64 {
+        if self.phrase.len() >= LONG { ALIKE_LONG } else { ALIKE_SHORT }
     }
 
     fn similarity(&self, words: &[&str]) -> Option<f64> {
@@ -83,7 +92,7 @@ impl<T> Entry<T> {
         let differing: u32 =
             letters(&text).iter().zip(&self.letters).map(|(a, b)| u32::from(a.abs_diff(*b))).sum();
         let possible = 1.0 - f64::from(differing) / 2.0 / longer as f64;
-        (possible >= ALIKE).then(|| normalized_damerau_levenshtein(&text, &self.phrase))
+        (possible >= self.alike()).then(|| normalized_damerau_levenshtein(&text, &self.phrase))
     }
 }
 

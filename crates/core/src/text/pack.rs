@@ -89,8 +89,9 @@ const MACHINES: [(&str, Verdict); 5] = [
 ];
 const MACHINE_KEYS: &[&str] = &["voicemail", "mailbox_full", "screening", "ivr", "sit"];
 
-/// How much a misheard phrase weighs against the phrase itself.
-const MISHEARD: f32 = 0.8;
+/// How much a misheard phrase weighs against the phrase itself: this where four letters in five agree, twice as much
+/// where all do. Never enough alone.
+const MISHEARD: f64 = 0.4;
 /// How much an opening of weight 1 weighs: it needs the company of a long, unbroken announcement.
 const OPENING: f32 = 0.55;
 
@@ -156,7 +157,7 @@ impl PhrasePack {
                 PhraseHit {
                     phrase: format!("~ {}", near.phrase),
                     verdict,
-                    weight: weight * MISHEARD,
+                    weight: weight * misheard(near.similarity),
                     start,
                     end,
                 }
@@ -269,6 +270,10 @@ const BUILT_IN: [(&str, &str); 5] = [
     ("keywords/fr.yaml", include_str!("../../../../keywords/fr.yaml")),
     ("keywords/it.yaml", include_str!("../../../../keywords/it.yaml")),
 ];
+
+fn misheard(similarity: f64) -> f32 {
+    (MISHEARD * (1.0 + (similarity - 0.8) / 0.2)) as f32
+}
 
 fn read(root: &At<'_>, findings: &Findings) -> Option<PhrasePack> {
     let fields = root.fields(SECTIONS, findings);

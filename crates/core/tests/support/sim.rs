@@ -241,6 +241,9 @@ fn event_line(event: &Event) -> Option<String> {
         }
         Event::NoInput { count } => format!("* no input {count}"),
         Event::NoMatch { count } => format!("* no match {count}"),
+        Event::MessageClipped { by_beep, .. } => {
+            format!("* message clipped{}", if *by_beep { " by beep" } else { "" })
+        }
         Event::MessageStart { by_beep, .. } => {
             format!("* message start{}", if *by_beep { " by beep" } else { "" })
         }
