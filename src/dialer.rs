@@ -14,6 +14,7 @@ use std::{
 };
 
 use sidetone_core::{
+    amd::Verdict,
     call::{CallId, Disposition, HangupReason},
     campaign::{CampaignState, Demand, Pacer, Policy, RetryTable, Shares, dialable},
 };
@@ -109,6 +110,8 @@ pub struct CallSpec {
     pub ring_at_least: Duration,
     /// By class of machine what to do instead of what the scenario says.
     pub machine: BTreeMap<String, String>,
+    /// Who answered this number the last time.
+    pub earlier: Option<Verdict>,
     /// For [`Store::finish_attempt`].
     pub retries: RetryTable,
 }
@@ -286,6 +289,10 @@ impl Dialer {
             (None, Some(number)) => self.lines.dial(way.unwrap_or_default(), number),
             (None, None) => String::new(),
         };
+        let earlier = match &wish.number {
+            Some(number) => self.store.last_verdict(number).await?,
+            None => None,
+        };
         let spec = CallSpec {
             call: call.clone(),
             number: wish.number,
@@ -297,6 +304,7 @@ impl Dialer {
             campaign: None,
             ring_at_least: Duration::ZERO,
             machine: BTreeMap::new(),
+            earlier,
             retries: RetryTable::with_max_attempts(1),
         };
         let refused = spec.number.as_deref().and_then(|number| dialable(number).err());
@@ -370,6 +378,8 @@ impl Dialer {
         let mut first_error = Ok(());
         for (claim, way) in claimed.into_iter().zip(ways) {
             let call = claim.call.clone();
+            // What is not known does not keep the call from being placed.
+            let earlier = self.store.last_verdict(&claim.number).await.unwrap_or_default();
             let placed = match &held {
                 Some(reason) => Err(PlaceError::Campaign(reason.clone())),
                 // Others may have given its contacts up as lost.
@@ -378,7 +388,7 @@ impl Dialer {
                 }
                 None => dialable(&claim.number)
                     .map_err(|error| PlaceError::Contact(error.to_string()))
-                    .and_then(|()| self.place_one(campaign, claim, *way)),
+                    .and_then(|()| self.place_one(campaign, (claim, earlier), *way)),
             };
             let kept = match placed {
                 Ok(()) => Ok(()),
@@ -403,8 +413,8 @@ impl Dialer {
         first_error
     }
 
-    fn place_one(&mut self, campaign: &Campaign, claim: Claimed, way: usize) -> Result<(), PlaceError> {
-        let spec = self.spec(campaign, claim, way);
+    fn place_one(&mut self, campaign: &Campaign, (claim, earlier): (Claimed, Option<Verdict>), way: usize) -> Result<(), PlaceError> {
+        let spec = self.spec(campaign, (claim, earlier), way);
         let now = self.started.elapsed();
         let Some(line) = self.lines.start(way, now) else {
             return Err(PlaceError::NotNow("there is no gateway".to_owned()));
@@ -416,7 +426,7 @@ impl Dialer {
         Ok(())
     }
 
-    fn spec(&self, campaign: &Campaign, claim: Claimed, way: usize) -> CallSpec {
+    fn spec(&self, campaign: &Campaign, (claim, earlier): (Claimed, Option<Verdict>), way: usize) -> CallSpec {
         let terms = &campaign.terms;
         let usual = || campaign.caller_id.clone().unwrap_or_else(|| self.settings.caller_id.clone());
         CallSpec {
@@ -430,6 +440,7 @@ impl Dialer {
             campaign: Some(campaign.id),
             ring_at_least: terms.policy.as_ref().map(Policy::ring_at_least).unwrap_or_default(),
             machine: terms.machine.clone(),
+            earlier,
             retries: campaign.retry_table(),
         }
     }

@@ -271,8 +271,11 @@ impl PlaceCall for Placer {
             return Err(PlaceError::Campaign(message.to_owned()));
         }
         let scenario = places.scenario(&spec.scenario).map_err(PlaceError::Campaign)?;
-        let prepared =
+        let mut prepared =
             places.prepare(&scenario, spec.language.as_deref(), true).map_err(PlaceError::Campaign)?;
+        if let Some(amd) = &mut prepared.config.amd {
+            amd.prior.earlier = spec.earlier;
+        }
         let instead = overrides(&scenario, &spec.machine).map_err(PlaceError::Campaign)?;
         let script = ScenarioRun::new(scenario, &spec.variables)
             .map_err(|error| PlaceError::Contact(error.to_string()))?

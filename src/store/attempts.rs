@@ -276,6 +276,21 @@ impl Store {
         rows.iter().map(attempt).collect()
     }
 
+    /// Who answered this number the last time it was called.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn last_verdict(&self, number: &str) -> Result<Option<Verdict>, StoreError> {
+        let row = sqlx::query(
+            "select verdict from attempts where number = $1 and verdict is not null \
+             order by started_ms desc limit 1",
+        )
+        .bind(number.to_owned())
+        .fetch_optional(self.pool())
+        .await?;
+        row.map_or(Ok(None), |row| words::read_optional(&row, "verdict"))
+    }
+
     async fn try_finish(
         &self,
         call: &CallId,

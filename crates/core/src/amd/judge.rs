@@ -36,6 +36,8 @@ const MANY_WORDS: usize = 9;
 const MUSIC: f32 = 0.9;
 /// Whoever still speaks now did not only say hello.
 const LONG: Duration = Duration::from_millis(2000);
+/// Behind the window, where a machine is a correction.
+const LATE: Duration = Duration::from_millis(3000);
 
 /// What has been heard, ready to be judged.
 pub(super) struct Judged<'a> {
@@ -90,15 +92,9 @@ impl Judged<'_> {
                 evidence,
             };
         }
-        if self.short_greeting() {
-            return Decision {
-                verdict: Verdict::Human,
-                cause: Cause::ShortGreeting,
-                confidence: 0.7,
-                evidence,
-            };
-        }
-        Decision { verdict: Verdict::Unknown, cause: Cause::NoEvidence, confidence: 0.5, evidence }
+        // Acted on like a person, and as soon; but a bar of music sounds so too.
+        let cause = if self.short_greeting() { Cause::ShortGreeting } else { Cause::NoEvidence };
+        Decision { verdict: Verdict::Unknown, cause, confidence: 0.5, evidence }
     }
 
     /// Cadence alone takes too many people for machines to say "machine" by itself.
@@ -126,7 +122,8 @@ impl Judged<'_> {
         let mut machine = self.pack.machine_hits(text);
         machine.extend(self.pack.machine_hints(text));
         let human = self.pack.human_hits(text);
-        let mut score = PRIOR + self.prior.log_odds() + MACHINE_PHRASE * weight(&machine) - HUMAN_PHRASE * weight(&human)
+        let mut score = PRIOR + self.prior.log_odds() + MACHINE_PHRASE * weight(&machine)
+            - HUMAN_PHRASE * weight(&human)
             + self.cadence_score(tokens(text).len());
         if machine.is_empty() {
             // Without a phrase that speaks for a machine, cadence may raise doubt, not decide.
@@ -181,6 +178,9 @@ impl Judged<'_> {
         let talks = self.cadence.trailing_silence() < Duration::from_millis(300);
         if self.short_greeting() {
             score -= 1.2;
+        } else if self.cadence.media > LATE && talks {
+            // Who talks for so long was not cut short by a "hello"; many people do.
+            score += 0.7;
         } else if self.cadence.media >= LONG && talks && self.cadence.voiced >= Duration::from_millis(1100) {
             score += 1.4;
         } else if self.cadence.media >= LONG && talks && self.cadence.voiced >= Duration::from_millis(700) {

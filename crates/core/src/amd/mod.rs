@@ -350,7 +350,7 @@ impl Amd {
         }
         if self.greeted() && self.covered() {
             let decision = self.weigh();
-            if decision.verdict == Verdict::Human {
+            if decision.verdict == Verdict::Human || decision.cause == Cause::ShortGreeting {
                 return Some(AmdStep::Decided(self.first(decision)));
             }
         }

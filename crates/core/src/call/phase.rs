@@ -1,6 +1,10 @@
 //! The phases of a call, each with only what it needs, and the ears that all of them share.
 
-use std::{collections::VecDeque, sync::Arc, time::{Duration, Instant}};
+use std::{
+    collections::VecDeque,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use serde::{Deserialize, Serialize};
 
