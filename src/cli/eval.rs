@@ -69,9 +69,15 @@ impl Listening {
         });
         Ok(match hearing {
             Ok(hearing) => Ok(hearing),
-            Err(error @ HearingError::Deaf { .. }) => Err(usage(error)),
-            Err(error @ (HearingError::Load(_) | HearingError::Cache { .. })) => Err(unavailable(error)),
+            Err(error @ HearingError::Deaf { .. }) if self.names_models() => Err(usage(error)),
+            Err(error @ (HearingError::Deaf { .. } | HearingError::Load(_) | HearingError::Cache { .. })) => {
+                Err(unavailable(error))
+            }
         })
+    }
+
+    fn names_models(&self) -> bool {
+        self.model.is_some() || !self.model_for.is_empty()
     }
 
     /// Those the filter lets through, thinned out to the limit.
