@@ -196,6 +196,7 @@ impl Stage {
                 }
                 Command::Emit(Event::Ended { .. }) => self.ended += 1,
                 Command::StopPlayback(_)
+                | Command::FixLanguage(_)
                 | Command::CancelTranscription(_)
                 | Command::RestartStream
                 | Command::Transfer(_)
