@@ -120,6 +120,12 @@ pub struct Switch {
     pub caller_id: String,
     /// How a number is dialled: `{e164}` is `+33612345678`, `{digits}` is `33612345678`.
     pub dial_string: String,
+    /// The ways out, where there are several or they have limits; empty: `dial_string` alone.
+    pub gateways: Vec<Gateway>,
+    /// Calls at once through this sidecar; 0: no limit of its own.
+    pub max_concurrent: u32,
+    /// Calls started a second by this sidecar; 0: no limit of its own.
+    pub cps: f64,
     /// The prompts folder as FreeSWITCH sees it; empty: the same as `prompts.dir`.
     pub prompts_dir: String,
     /// Names this sidecar in its channels, so that it knows them again after a crash.
@@ -134,10 +140,28 @@ impl Default for Switch {
             module: StreamModule::AudioStream,
             caller_id: String::new(),
             dial_string: "sofia/gateway/default/{e164}".to_owned(),
+            gateways: Vec::new(),
+            max_concurrent: 0,
+            cps: 0.0,
             prompts_dir: String::new(),
             instance: "sidetone".to_owned(),
         }
     }
+}
+
+/// A way out, with its limits.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Gateway {
+    pub name: String,
+    /// As `switch.dial_string`.
+    pub dial_string: String,
+    /// Calls at once through it from this sidecar; 0: no limit.
+    #[serde(default)]
+    pub max_concurrent: u32,
+    /// Calls started a second through it from this sidecar; 0: no limit.
+    #[serde(default)]
+    pub cps: f64,
 }
 
 /// Who transcribes.

@@ -3,6 +3,7 @@
 //! Every attempt is in the database before [`PlaceCall::place`] is asked for it. Whoever places a call ends it
 //! with [`Store::finish_attempt`]; the dialer ends only what was never placed.
 
+mod lines;
 #[cfg(test)]
 mod tests;
 
@@ -14,7 +15,7 @@ use std::{
 
 use sidetone_core::{
     call::{CallId, Disposition, HangupReason},
-    campaign::{CampaignState, Pacer, RetryTable, dialable},
+    campaign::{CampaignState, Demand, Pacer, Policy, RetryTable, Shares, dialable},
 };
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -23,10 +24,13 @@ use crate::{
     config::Config,
     logging::mask_number,
     store::{
-        ActiveCampaign, Campaign, Claimed, FinishedCall, LEASE, OpenElsewhere, Store, StoreError, TakenWish,
-        now_ms,
+        ActiveCampaign, Campaign, ClaimOrder, Claimed, FinishedCall, GatewayStanding, LEASE, OpenElsewhere,
+        Store, StoreError, TakenWish, now_ms,
     },
 };
+
+pub use lines::{Line, LineLimits, Load};
+use lines::{Lines, Room};
 
 /// How often states, wishes and the pace are looked at.
 const TICK: Duration = Duration::from_millis(50);
@@ -38,6 +42,8 @@ const ASK_AGAIN: Duration = Duration::from_secs(1);
 const AUDIT: Duration = Duration::from_secs(5);
 /// How often other instances' hearts are listened to.
 const LISTEN: Duration = Duration::from_secs(1);
+/// A claim that found nobody though somebody seemed due is not repeated before this.
+const NOBODY: Duration = Duration::from_millis(500);
 /// How long a contact waits whose call could not be placed just now.
 const NOT_NOW_MS: i64 = 2_000;
 /// How long a wish waits for the switch before it is refused with the reason.
@@ -51,11 +57,12 @@ pub trait PlaceCall: Send + Sync + 'static {
     /// [`NotReady`] with the reason: no switch, shutting down, the engine's queue is full.
     fn ready(&self) -> Result<(), NotReady>;
 
-    /// Starts a call. What comes of it is stored by the one who took it.
+    /// Starts a call. What comes of it is stored by the one who took it, who keeps `line` until it has ended and says
+    /// how it ended.
     ///
     /// # Errors
     /// [`PlaceError`] says what it means for the contact. The call was then not started and never will be.
-    fn place(&self, spec: CallSpec) -> Result<(), PlaceError>;
+    fn place(&self, spec: CallSpec, line: Line) -> Result<(), PlaceError>;
 
     /// Whether this call lives, or its outcome is still being stored.
     fn is_live(&self, call: &CallId) -> bool;
@@ -98,6 +105,10 @@ pub struct CallSpec {
     pub language: Option<String>,
     pub variables: BTreeMap<String, String>,
     pub campaign: Option<i64>,
+    /// The telephone rings at least so long.
+    pub ring_at_least: Duration,
+    /// By class of machine what to do instead of what the scenario says.
+    pub machine: BTreeMap<String, String>,
     /// For [`Store::finish_attempt`].
     pub retries: RetryTable,
 }
@@ -116,11 +127,11 @@ impl std::fmt::Debug for CallSpec {
 }
 
 /// What the dialer takes from the configuration.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DialSettings {
     pub instance: String,
-    pub dial_string: String,
     pub caller_id: String,
+    pub lines: LineLimits,
 }
 
 impl DialSettings {
@@ -128,15 +139,9 @@ impl DialSettings {
     pub fn of(config: &Config) -> Self {
         Self {
             instance: config.switch.instance.clone(),
-            dial_string: config.switch.dial_string.clone(),
             caller_id: config.switch.caller_id.clone(),
+            lines: LineLimits::of(&config.switch),
         }
-    }
-
-    /// `{e164}` is `+33612345678`, `{digits}` `33612345678`.
-    #[must_use]
-    pub fn dial(&self, e164: &str) -> String {
-        self.dial_string.replace("{e164}", e164).replace("{digits}", e164.trim_start_matches('+'))
     }
 }
 
@@ -146,8 +151,14 @@ pub struct Dialer {
     place: Arc<dyn PlaceCall>,
     settings: DialSettings,
     started: Instant,
+    lines: Lines,
     /// By campaign; kept over a pause, so that resuming starts no burst.
     pacers: BTreeMap<i64, Pacer>,
+    shares: Shares,
+    /// Campaigns of which the latest claim found nobody.
+    nobody: BTreeMap<i64, Instant>,
+    /// How the gateways did when it was last written down.
+    written: Vec<GatewayStanding>,
     /// When a stopped campaign's calls were last asked to end.
     asked: BTreeMap<i64, Instant>,
     /// Why no call started at the last look, so that it is logged once.
@@ -164,14 +175,24 @@ impl Dialer {
         Self {
             store,
             place,
+            lines: Lines::new(&settings.lines),
             settings,
             started: Instant::now(),
             pacers: BTreeMap::new(),
+            shares: Shares::default(),
+            nobody: BTreeMap::new(),
+            written: Vec::new(),
             asked: BTreeMap::new(),
             not_ready: None,
             suspects: BTreeSet::new(),
             others: BTreeMap::new(),
         }
+    }
+
+    /// What is counted of each gateway, by name.
+    #[must_use]
+    pub fn loads(&self) -> Vec<(Arc<str>, Arc<Load>)> {
+        self.lines.loads()
     }
 
     /// Dials until `shutdown`. A step that has begun is carried through: what is claimed is placed or given back.
@@ -199,21 +220,45 @@ impl Dialer {
 
     async fn tick(&mut self) -> Result<(), StoreError> {
         let ready = self.ready();
-        let mut first_error = Ok(());
-        let now = now_ms();
-        let placed_before = if ready.is_ok() { i64::MAX } else { now - WISH_PATIENCE_MS };
-        for wish in self.store.take_wishes(&self.settings.instance, placed_before, now).await? {
-            first_error = first_error.and(self.place_wish(wish, &ready).await);
-        }
-        first_error?;
-        for active in self.store.active_campaigns().await? {
+        self.take_wishes(&ready).await?;
+        let active = self.store.active_campaigns().await?;
+        let running = |active: &&ActiveCampaign| active.campaign.state == CampaignState::Running;
+        let wanted_cps = active.iter().filter(running).map(|active| active.campaign.cps).sum();
+        self.lines.observe(self.started.elapsed(), wanted_cps);
+        let mut demands = Vec::new();
+        for active in &active {
             match active.campaign.state {
-                CampaignState::Running => self.advance(&active, ready.is_ok()).await?,
+                CampaignState::Running => {
+                    let wants = self.wants(active).await?;
+                    let weight = active.campaign.terms.weight;
+                    demands.push(Demand { campaign: active.campaign.id, weight, wants });
+                }
                 CampaignState::Stopped => self.end_calls(active.campaign.id),
                 CampaignState::Draft | CampaignState::Paused | CampaignState::Done => {}
             }
         }
+        if ready.is_ok() {
+            let mut room = self.lines.room(self.started.elapsed());
+            for (id, n) in self.shares.divide(room.total(), &demands) {
+                let Some(active) = active.iter().find(|active| active.campaign.id == id) else { continue };
+                self.advance(&active.campaign, n, &mut room).await?;
+            }
+        }
         Ok(())
+    }
+
+    async fn take_wishes(&mut self, ready: &Result<(), NotReady>) -> Result<(), StoreError> {
+        let now = now_ms();
+        let ready = match self.lines.room(self.started.elapsed()).total() {
+            0 => ready.clone().and_then(|()| Err(NotReady("every gateway is at its limit".to_owned()))),
+            _ => ready.clone(),
+        };
+        let placed_before = if ready.is_ok() { i64::MAX } else { now - WISH_PATIENCE_MS };
+        let mut first_error = Ok(());
+        for wish in self.store.take_wishes(&self.settings.instance, placed_before, now).await? {
+            first_error = first_error.and(self.place_wish(wish, &ready).await);
+        }
+        first_error
     }
 
     fn ready(&mut self) -> Result<(), NotReady> {
@@ -232,11 +277,13 @@ impl Dialer {
         ready
     }
 
-    async fn place_wish(&self, taken: TakenWish, ready: &Result<(), NotReady>) -> Result<(), StoreError> {
+    async fn place_wish(&mut self, taken: TakenWish, ready: &Result<(), NotReady>) -> Result<(), StoreError> {
         let TakenWish { id, call, wish } = taken;
+        let now = self.started.elapsed();
+        let way = self.lines.room(now).take(1).pop();
         let dial_string = match (&wish.dial_string, &wish.number) {
             (Some(dial_string), _) => dial_string.clone(),
-            (None, Some(number)) => self.settings.dial(number),
+            (None, Some(number)) => self.lines.dial(way.unwrap_or_default(), number),
             (None, None) => String::new(),
         };
         let spec = CallSpec {
@@ -248,12 +295,18 @@ impl Dialer {
             language: wish.language,
             variables: wish.variables,
             campaign: None,
+            ring_at_least: Duration::ZERO,
+            machine: BTreeMap::new(),
             retries: RetryTable::with_max_attempts(1),
         };
         let refused = spec.number.as_deref().and_then(|number| dialable(number).err());
-        let placed = match (ready, refused) {
-            (Ok(()), None) => self.place.place(spec).map_err(|error| error.to_string()),
-            (Ok(()), Some(number)) => Err(number.to_string()),
+        let placed = match (ready, way) {
+            (Ok(()), _) if refused.is_some() => Err(refused.map(|why| why.to_string()).unwrap_or_default()),
+            (Ok(()), Some(way)) => match self.lines.start(way, now) {
+                Some(line) => self.place.place(spec, line).map_err(|error| error.to_string()),
+                None => Err("there is no gateway".to_owned()),
+            },
+            (Ok(()), None) => Err("every gateway is at its limit".to_owned()),
             (Err(reason), _) => Err(reason.to_string()),
         };
         if let Err(reason) = placed {
@@ -263,35 +316,59 @@ impl Dialer {
         Ok(())
     }
 
-    /// Starts what may start now, or ends the campaign.
-    async fn advance(&mut self, active: &ActiveCampaign, ready: bool) -> Result<(), StoreError> {
-        let ActiveCampaign { campaign, live, next_due_ms } = active;
+    /// How many calls a running campaign could start now; ends it where nobody is left.
+    async fn wants(&mut self, active: &ActiveCampaign) -> Result<u32, StoreError> {
+        let ActiveCampaign { campaign, live } = active;
         let now = now_ms();
-        match next_due_ms {
-            None if *live == 0 => {
-                if self.store.finish_campaign(campaign.id, now).await? {
-                    tracing::info!(campaign = campaign.name, "nobody is left to call");
-                }
-                return Ok(());
+        let cohorts = self.store.cohorts(campaign.id).await?;
+        let is_open = |cohort| campaign.terms.is_open(cohort, now);
+        if !cohorts.iter().any(|cohort| cohort.is_due(now) && is_open(cohort)) {
+            let may_open = |cohort| is_open(cohort) || campaign.terms.standing(cohort, now).may_open();
+            let nobody = *live == 0 && !cohorts.iter().any(|cohort| cohort.waits() && may_open(cohort));
+            if nobody && self.store.finish_campaign(campaign.id, now).await? {
+                tracing::info!(campaign = campaign.name, "nobody is left to call");
             }
-            Some(due) if *due <= now && ready => {}
-            Some(_) | None => return Ok(()),
+            return Ok(0);
+        }
+        if self.nobody.get(&campaign.id).is_some_and(|at| at.elapsed() < NOBODY) {
+            return Ok(0);
         }
         let pacer = self.pacers.entry(campaign.id).or_insert_with(|| Pacer::new(campaign.pace()));
         pacer.set(campaign.pace());
-        let allowed = pacer.allowed(self.started.elapsed(), *live);
-        if allowed == 0 {
-            return Ok(());
-        }
-        let claimed = self.store.claim_contacts(campaign.id, allowed, &self.settings.instance, now).await?;
-        self.place_claimed(campaign, claimed).await
+        Ok(pacer.allowed(self.started.elapsed(), *live))
     }
 
-    async fn place_claimed(&mut self, campaign: &Campaign, claimed: Vec<Claimed>) -> Result<(), StoreError> {
+    /// Starts up to `n` calls.
+    async fn advance(&mut self, campaign: &Campaign, n: u32, room: &mut Room) -> Result<(), StoreError> {
+        let ways = room.take(n);
+        let gateways: Vec<String> = ways.iter().map(|way| self.lines.name(*way).to_owned()).collect();
+        let order = ClaimOrder {
+            campaign: campaign.id,
+            n: u32::try_from(ways.len()).unwrap_or(u32::MAX),
+            instance: &self.settings.instance,
+            gateways: &gateways,
+            now_ms: now_ms(),
+        };
+        let claim = self.store.claim(&order).await?;
+        match claim.claimed.is_empty() && claim.passed_over == 0 {
+            true => self.nobody.insert(campaign.id, Instant::now()),
+            false => self.nobody.remove(&campaign.id),
+        };
+        let started = u32::try_from(claim.claimed.len()).unwrap_or(u32::MAX);
+        self.shares.started(campaign.id, campaign.terms.weight, started);
+        self.place_claimed(campaign, claim.claimed, &ways).await
+    }
+
+    async fn place_claimed(
+        &mut self,
+        campaign: &Campaign,
+        claimed: Vec<Claimed>,
+        ways: &[usize],
+    ) -> Result<(), StoreError> {
         let mut held: Option<String> = None;
         // One that cannot be given back must not keep the others from being placed or given back.
         let mut first_error = Ok(());
-        for claim in claimed {
+        for (claim, way) in claimed.into_iter().zip(ways) {
             let call = claim.call.clone();
             let placed = match &held {
                 Some(reason) => Err(PlaceError::Campaign(reason.clone())),
@@ -301,16 +378,10 @@ impl Dialer {
                 }
                 None => dialable(&claim.number)
                     .map_err(|error| PlaceError::Contact(error.to_string()))
-                    .and_then(|()| self.place.place(self.spec(campaign, claim))),
+                    .and_then(|()| self.place_one(campaign, claim, *way)),
             };
             let kept = match placed {
-                Ok(()) => {
-                    let now = self.started.elapsed();
-                    if let Some(pacer) = self.pacers.get_mut(&campaign.id) {
-                        pacer.started(now);
-                    }
-                    Ok(())
-                }
+                Ok(()) => Ok(()),
                 Err(PlaceError::NotNow(reason)) => {
                     let now = now_ms();
                     self.store.give_back(&call, &reason, now + NOT_NOW_MS, now).await
@@ -332,16 +403,33 @@ impl Dialer {
         first_error
     }
 
-    fn spec(&self, campaign: &Campaign, claim: Claimed) -> CallSpec {
+    fn place_one(&mut self, campaign: &Campaign, claim: Claimed, way: usize) -> Result<(), PlaceError> {
+        let spec = self.spec(campaign, claim, way);
+        let now = self.started.elapsed();
+        let Some(line) = self.lines.start(way, now) else {
+            return Err(PlaceError::NotNow("there is no gateway".to_owned()));
+        };
+        self.place.place(spec, line)?;
+        if let Some(pacer) = self.pacers.get_mut(&campaign.id) {
+            pacer.started(now);
+        }
+        Ok(())
+    }
+
+    fn spec(&self, campaign: &Campaign, claim: Claimed, way: usize) -> CallSpec {
+        let terms = &campaign.terms;
+        let usual = || campaign.caller_id.clone().unwrap_or_else(|| self.settings.caller_id.clone());
         CallSpec {
             call: claim.call,
-            dial_string: self.settings.dial(&claim.number),
+            dial_string: self.lines.dial(way, &claim.number),
             number: Some(claim.number),
-            caller_id: campaign.caller_id.clone().unwrap_or_else(|| self.settings.caller_id.clone()),
+            caller_id: claim.caller_id.unwrap_or_else(usual),
             scenario: campaign.scenario.clone(),
             language: campaign.language.clone(),
             variables: claim.variables,
             campaign: Some(campaign.id),
+            ring_at_least: terms.policy.as_ref().map(Policy::ring_at_least).unwrap_or_default(),
+            machine: terms.machine.clone(),
             retries: campaign.retry_table(),
         }
     }
@@ -367,6 +455,11 @@ impl Dialer {
     /// for a lease's length while we listened, whatever the clock of its machine says.
     async fn listen(&mut self) -> Result<(), StoreError> {
         let now = Instant::now();
+        let standing = self.lines.standing(&self.settings.instance);
+        if standing != self.written {
+            self.store.report_gateways(&standing, now_ms()).await?;
+            self.written = standing;
+        }
         let open = self.store.open_elsewhere(&self.settings.instance).await?;
         self.others.retain(|instance, _| open.iter().any(|other| other.instance == *instance));
         for OpenElsewhere { instance, beat_ms } in open {

@@ -11,8 +11,8 @@ mod tests;
 use std::{sync::Arc, time::Duration};
 
 use prometheus::{
-    Encoder, Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
-    Registry, TextEncoder,
+    Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
+    Opts, Registry, TextEncoder,
 };
 use sidetone_core::{call::Event, frame::Frame};
 
@@ -70,6 +70,8 @@ struct Series {
     switch_up: IntGauge,
     streams_live: IntGauge,
     campaigns: campaigns::Series,
+    gateway_pace: GaugeVec,
+    gateway_live: IntGaugeVec,
     samplers: scrape::Samplers,
     frames: frames::FrameWatch,
 }
@@ -291,6 +293,13 @@ impl Series {
             switch_up: gauge(r, "switch_up", "1 while the event socket is connected")?,
             streams_live: gauge(r, "streams_live", "Audio streams open now")?,
             campaigns: campaigns::Series::new(r)?,
+            gateway_pace: float_gauges(
+                r,
+                "gateway_pace",
+                "The part of its pace that congestion leaves a gateway",
+                &["gateway"],
+            )?,
+            gateway_live: gauges(r, "gateway_live_calls", "Live calls by gateway", &["gateway"])?,
             samplers: scrape::Samplers::default(),
             frames: frames::FrameWatch::default(),
             registry,
@@ -336,6 +345,17 @@ fn counter(r: &Registry, name: &str, help: &str) -> Result<IntCounter, prometheu
 
 fn gauges(r: &Registry, name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec, prometheus::Error> {
     let series = IntGaugeVec::new(Opts::new(format!("sidetone_{name}"), help), labels)?;
+    r.register(Box::new(series.clone()))?;
+    Ok(series)
+}
+
+fn float_gauges(
+    r: &Registry,
+    name: &str,
+    help: &str,
+    labels: &[&str],
+) -> Result<GaugeVec, prometheus::Error> {
+    let series = GaugeVec::new(Opts::new(format!("sidetone_{name}"), help), labels)?;
     r.register(Box::new(series.clone()))?;
     Ok(series)
 }

@@ -193,9 +193,11 @@ impl Service {
             ));
         }
         tasks.spawn(compliance::watch(store.clone(), config.clone(), metrics.clone(), working.clone()));
-        tasks.spawn(upkeep::watch(store.clone(), asr.clone(), metrics, readiness.clone(), working.clone()));
+        let watched = metrics.clone();
+        tasks.spawn(upkeep::watch(store.clone(), asr.clone(), watched, readiness.clone(), working.clone()));
         let placer = Arc::new(place::Placer(places.clone()));
         let dialer = Dialer::new(store, placer, DialSettings::of(&config));
+        metrics.watch_gateways(dialer.loads());
         let dialing = tokio::spawn(dialer.run(working.clone()));
         tasks.close();
 

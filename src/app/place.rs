@@ -1,7 +1,7 @@
 //! Turns an order to call into a running session.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     path::PathBuf,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -11,11 +11,11 @@ use std::{
 };
 
 use sidetone_core::{
-    amd::AmdConfig,
+    amd::{AmdConfig, Verdict},
     call::{CallConfig, CallId, HangupReason},
     campaign::RetryTable,
     frame::SampleRate,
-    scenario::{Scenario, ScenarioRun},
+    scenario::{MachineAction, Scenario, ScenarioRun},
     text::PhrasePack,
 };
 use tokio::sync::{mpsc, watch};
@@ -24,7 +24,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     asr::models,
     config::Config,
-    dialer::{CallSpec, NotReady, PlaceCall, PlaceError},
+    dialer::{CallSpec, Line, NotReady, PlaceCall, PlaceError},
     scenario_file,
     session::{self, Leg, Order, Shells},
     store::{AdHoc, Origin, Store, now_ms},
@@ -101,7 +101,7 @@ impl Places {
 
     /// Runs a session and stores what it came to.
     fn start(self: &Arc<Self>, order: Start, retries: RetryTable) {
-        let Start { call, config, script, language, leg, campaign } = order;
+        let Start { call, config, script, language, leg, campaign, line } = order;
         let (end, ended) = watch::channel(None);
         lock(&self.live).insert(call.clone(), Live { campaign, end });
         let gone = Gone { places: self.clone(), call: call.clone() };
@@ -111,6 +111,10 @@ impl Places {
         self.tasks.spawn(async move {
             let finished = session::run(shells, order).await;
             metrics.settled(&finished.account);
+            if let Some(line) = line {
+                let unanswered = finished.hangup_cause.as_ref().filter(|_| finished.answered_ms.is_none());
+                line.ended(unanswered);
+            }
             if let Err(error) = store.finish_attempt(&call, &finished, &retries).await {
                 tracing::error!(%call, %error, "the outcome could not be stored");
             }
@@ -193,6 +197,8 @@ struct Start {
     language: Arc<str>,
     leg: Leg,
     campaign: Option<i64>,
+    /// A call that came in has none.
+    line: Option<Line>,
 }
 
 /// Forgets the call when its task ends, however it ends.
@@ -226,7 +232,7 @@ impl PlaceCall for Placer {
         }
     }
 
-    fn place(&self, spec: CallSpec) -> Result<(), PlaceError> {
+    fn place(&self, spec: CallSpec, line: Line) -> Result<(), PlaceError> {
         let places = &self.0;
         // What was claimed just before is given back: a call placed now would find everything closing.
         if places.draining.load(Ordering::Relaxed) {
@@ -239,24 +245,28 @@ impl PlaceCall for Placer {
         let scenario = places.scenario(&spec.scenario).map_err(PlaceError::Campaign)?;
         let prepared =
             places.prepare(&scenario, spec.language.as_deref(), true).map_err(PlaceError::Campaign)?;
+        let instead = overrides(&scenario, &spec.machine).map_err(PlaceError::Campaign)?;
         let script = ScenarioRun::new(scenario, &spec.variables)
-            .map_err(|error| PlaceError::Contact(error.to_string()))?;
+            .map_err(|error| PlaceError::Contact(error.to_string()))?
+            .instead(instead);
+        let ring_timeout = places.config.call.ring_timeout.max(spec.ring_at_least);
         let originate = Originate {
             dial_string: spec.dial_string,
             caller_id: spec.caller_id,
             caller_name: None,
-            ring_timeout: places.config.call.ring_timeout,
+            ring_timeout,
             park_timeout: places.config.call.max_duration + DEAD_MAN,
             stream_url: String::new(),
             variables: Vec::new(),
         };
         let start = Start {
             call: spec.call,
-            config: prepared.config,
+            config: CallConfig { ring_timeout, ..prepared.config },
             script,
             language: prepared.language,
             leg: Leg::Originate(originate),
             campaign: spec.campaign,
+            line: Some(line),
         };
         places.start(start, spec.retries);
         Ok(())
@@ -271,6 +281,14 @@ impl PlaceCall for Placer {
             live.end.send_replace(Some(reason));
         }
     }
+}
+
+/// What a campaign does with machines, by its scenario as it is now.
+fn overrides(
+    scenario: &Scenario,
+    machine: &BTreeMap<String, String>,
+) -> Result<BTreeMap<Verdict, MachineAction>, String> {
+    machine.iter().map(|(class, action)| scenario.machine_override(class, action)).collect()
 }
 
 /// Takes over the channels that the dialplan parks for us.
@@ -320,7 +338,7 @@ async fn adopt_one(places: &Arc<Places>, store: &Store, channel: Adopted) -> Res
     };
     let call = store.begin_adhoc_attempt(&attempt, now_ms()).await.map_err(|error| error.to_string())?;
     let Prepared { config, language } = prepared;
-    let start = Start { call, config, script, language, leg: Leg::Adopted, campaign: None };
+    let start = Start { call, config, script, language, leg: Leg::Adopted, campaign: None, line: None };
     places.start(start, RetryTable::with_max_attempts(1));
     Ok(())
 }

@@ -19,7 +19,7 @@ use super::{
     measure::{Disk, Quantiles, rounded},
 };
 use crate::{
-    dialer::{CallSpec, DialSettings, Dialer, NotReady, PlaceCall, PlaceError},
+    dialer::{CallSpec, DialSettings, Dialer, Line, LineLimits, NotReady, PlaceCall, PlaceError},
     store::{FinishedCall, Store, now_ms},
 };
 
@@ -100,7 +100,7 @@ impl PlaceCall for Noted {
         Ok(())
     }
 
-    fn place(&self, spec: CallSpec) -> Result<(), PlaceError> {
+    fn place(&self, spec: CallSpec, line: Line) -> Result<(), PlaceError> {
         let now = now_ms();
         self.at_ms.lock().unwrap_or_else(PoisonError::into_inner).insert(spec.call.clone(), now);
         let store = self.store.clone();
@@ -108,6 +108,7 @@ impl PlaceCall for Noted {
             let done = FinishedCall::new(Disposition::Completed, now_ms());
             // One that is not stored is settled as lost, and counted nowhere here.
             store.finish_attempt(&spec.call, &done, &spec.retries).await.ok();
+            line.ended(None);
         });
         Ok(())
     }
@@ -125,8 +126,8 @@ async fn dial(store: &Store) -> anyhow::Result<(Quantiles, usize)> {
     let place = Arc::new(Noted { store: store.clone(), at_ms: Arc::clone(&at_ms) });
     let settings = DialSettings {
         instance: "bench".to_owned(),
-        dial_string: "null/{digits}".to_owned(),
         caller_id: "+442079460000".to_owned(),
+        lines: LineLimits::one("null/{digits}"),
     };
     let stop = CancellationToken::new();
     let dialing = tokio::spawn(Dialer::new(store.clone(), place, settings).run(stop.clone()));

@@ -139,6 +139,8 @@ mod tests {
             number: Some(number.to_owned()),
             dial_string: None,
             scenario: String::new(),
+            caller_id: None,
+            gateway: None,
             started_ms: claimed_ms,
             claimed_ms: Some(claimed_ms),
             answered_ms: None,

@@ -13,6 +13,7 @@ mod forget;
 mod input;
 pub mod models;
 mod output;
+pub mod policy;
 pub mod scenario;
 pub mod serve;
 mod service;
@@ -78,6 +79,9 @@ pub enum Command {
     Forget(forget::Forget),
     /// Take calls' audio, decide, place calls: everything but the command line.
     Serve(serve::Serve),
+    /// List, show and check the rules that campaigns keep to.
+    #[command(subcommand)]
+    Policy(policy::PolicyCommand),
     /// Check, draw and list the prompts of scenario files.
     #[command(subcommand)]
     Scenario(scenario::ScenarioCommand),
@@ -136,6 +140,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Demo(command) => command.run(&ctx).await,
         Command::Serve(command) => command.run(&ctx).await,
         Command::Eval(command) => command.run(&ctx).await,
+        Command::Policy(command) => command.run(&ctx),
         Command::Scenario(command) => command.run(&ctx).await,
         Command::Models(command) => command.run(&ctx).await,
         Command::Transcribe(command) => command.run(&ctx).await,

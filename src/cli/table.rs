@@ -44,6 +44,16 @@ pub fn counts(counts: &CampaignCounts) -> Table {
     table
 }
 
+/// What there is how much of.
+#[must_use]
+pub fn pairs(header: [&str; 2], rows: &[(&'static str, u64)]) -> Table {
+    let mut table = plain(&header);
+    for (what, n) in rows {
+        table.add_row([Cell::new(what), right(n.to_string())]);
+    }
+    table
+}
+
 /// Where the contacts stand, in one line.
 #[must_use]
 pub fn summary(counts: &CampaignCounts) -> String {

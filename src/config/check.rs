@@ -87,27 +87,32 @@ impl Config {
         need(faults, switch.caller_id.is_empty() || is_number(&switch.caller_id), "switch.caller_id", || {
             format!("`{}` is no number: write +33612345678 (3 to 15 digits)", switch.caller_id)
         });
-        let has_number = ["{e164}", "{digits}"].iter().any(|place| switch.dial_string.contains(place));
-        need(faults, has_number, "switch.dial_string", || {
-            format!(
-                "`{}` lacks the number: write {{e164}} or {{digits}} where it belongs",
-                switch.dial_string
-            )
-        });
-        need(faults, !switch.dial_string.contains(['\r', '\n']), "switch.dial_string", || {
-            "has a line break".to_owned()
-        });
+        dial_string(faults, "switch.dial_string", &switch.dial_string);
+        need(faults, is_pace(switch.cps), "switch.cps", || pace_words(switch.cps));
+        self.check_gateways(faults);
         need(
             faults,
             switch.prompts_dir.is_empty() || switch.prompts_dir.starts_with('/'),
             "switch.prompts_dir",
             || format!("`{}` is relative: write the whole path, as FreeSWITCH sees it", switch.prompts_dir),
         );
-        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
-        let named = (1..=32).contains(&switch.instance.len()) && switch.instance.chars().all(plain);
-        need(faults, named, "switch.instance", || {
+        need(faults, is_plain(&switch.instance), "switch.instance", || {
             format!("`{}`: write 1 to 32 letters, digits, - or _", switch.instance)
         });
+    }
+
+    fn check_gateways(&self, faults: &mut Vec<Fault>) {
+        const KEY: &str = "switch.gateways";
+        for (index, gateway) in self.switch.gateways.iter().enumerate() {
+            let name = &gateway.name;
+            need(faults, is_plain(name), KEY, || {
+                format!("`{name}`: a name has 1 to 32 letters, digits, - or _")
+            });
+            let again = self.switch.gateways[..index].iter().any(|other| other.name == *name);
+            need(faults, !again, KEY, || format!("there are two called `{name}`"));
+            need(faults, is_pace(gateway.cps), KEY, || format!("`{name}`: cps: {}", pace_words(gateway.cps)));
+            dial_string(faults, KEY, &gateway.dial_string);
+        }
     }
 
     fn check_listening(&self, faults: &mut Vec<Fault>) {
@@ -232,6 +237,27 @@ fn need(faults: &mut Vec<Fault>, holds: bool, key: &'static str, message: impl F
     if !holds {
         faults.push(Fault { key, message: message() });
     }
+}
+
+fn dial_string(faults: &mut Vec<Fault>, key: &'static str, text: &str) {
+    let has_number = ["{e164}", "{digits}"].iter().any(|place| text.contains(place));
+    need(faults, has_number, key, || {
+        format!("`{text}` lacks the number: write {{e164}} or {{digits}} where it belongs")
+    });
+    need(faults, !text.contains(['\r', '\n']), key, || "has a line break".to_owned());
+}
+
+fn is_plain(name: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    (1..=32).contains(&name.len()) && name.chars().all(plain)
+}
+
+fn is_pace(cps: f64) -> bool {
+    (0.0..=10_000.0).contains(&cps)
+}
+
+fn pace_words(cps: f64) -> String {
+    format!("{cps} is no pace: write calls a second, or 0 for no limit")
 }
 
 fn within(faults: &mut Vec<Fault>, key: &'static str, value: Duration, (low, high): (u64, u64)) {

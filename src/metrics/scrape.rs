@@ -10,6 +10,7 @@ use prometheus::IntCounter;
 use super::{Metrics, labels::word};
 use crate::{
     asr::{AsrHandle, EngineStats, NotAdmitting},
+    dialer::Load,
     media::{ENDS, MediaStats, Refusal},
 };
 
@@ -40,6 +41,16 @@ impl Metrics {
     /// Takes over what the recogniser's engine counts. Once a process, as above.
     pub fn watch_asr(&self, asr: AsrHandle) {
         self.before_scrape(move |metrics| metrics.take_asr(&asr.stats()));
+    }
+
+    /// Shows the gateways' loads. Their names are the configuration's: a closed list while the process lives.
+    pub fn watch_gateways(&self, loads: Vec<(Arc<str>, Arc<Load>)>) {
+        self.before_scrape(move |metrics| {
+            for (name, load) in &loads {
+                metrics.0.gateway_live.with_label_values(&[name]).set(i64::from(load.live()));
+                metrics.0.gateway_pace.with_label_values(&[name]).set(load.pace());
+            }
+        });
     }
 
     fn take_asr(&self, stats: &EngineStats) {

@@ -64,6 +64,10 @@ pub struct Attempt {
     pub number: Option<String>,
     pub dial_string: Option<String>,
     pub scenario: String,
+    /// The number shown where the campaign has a pool of them.
+    pub caller_id: Option<String>,
+    /// The way it went.
+    pub gateway: Option<String>,
     pub started_ms: i64,
     /// When its contact was claimed, by the clock that all who use the database share.
     pub claimed_ms: Option<i64>,
@@ -84,7 +88,7 @@ pub struct Attempt {
     pub greeting_to_audio_ms: Option<i64>,
 }
 
-const COLUMNS: &str = "select a.id, a.origin, c.name as campaign, a.instance, a.number, a.dial_string, a.scenario, \
+const COLUMNS: &str = "select a.id, a.origin, c.name as campaign, a.instance, a.number, a.dial_string, a.scenario, a.caller_id, a.gateway, \
                        a.started_ms, a.claimed_ms, a.answered_ms, a.ended_ms, a.disposition, a.verdict, a.verdict_cause, \
                        a.hangup_cause, a.outcome, a.verdict_media_ms, a.after_speech_ms, a.barge_in_ms, \
                        a.answer, a.abandoned, a.ended_by, a.greeting_to_audio_ms \
@@ -393,6 +397,8 @@ fn attempt(row: &AnyRow) -> Result<Attempt, StoreError> {
         number: row.try_get("number")?,
         dial_string: row.try_get("dial_string")?,
         scenario: row.try_get("scenario")?,
+        caller_id: row.try_get("caller_id")?,
+        gateway: row.try_get("gateway")?,
         started_ms: row.try_get("started_ms")?,
         claimed_ms: row.try_get("claimed_ms")?,
         answered_ms: row.try_get("answered_ms")?,

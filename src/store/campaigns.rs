@@ -5,13 +5,15 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use sidetone_core::{
     call::Disposition,
-    campaign::{AbandonLimit, CampaignState, Control, Pace, RetryTable},
+    campaign::{AbandonLimit, CampaignState, Control, Pace, Policy, RetryTable},
     webhook::WebhookEvent,
 };
 use sqlx::{Row, any::AnyRow};
 
 use super::{
-    Store, StoreError, WriteTx,
+    Cohort, Store, StoreError, Terms, WriteTx,
+    cohorts::published_within,
+    terms::TERMS,
     words::{self, word},
 };
 
@@ -52,6 +54,8 @@ pub struct Campaign {
     pub throttle: f64,
     /// Why it is left less than all.
     pub throttle_note: Option<String>,
+    #[serde(flatten)]
+    pub terms: Terms,
 }
 
 /// A campaign that the dialer has something to do for.
@@ -60,8 +64,6 @@ pub struct ActiveCampaign {
     pub campaign: Campaign,
     /// Contacts being called now.
     pub live: u32,
-    /// When the first of those who wait may be called; `None`: nobody waits.
-    pub next_due_ms: Option<i64>,
 }
 
 impl Campaign {
@@ -74,13 +76,13 @@ impl Campaign {
     /// How many of its live answers may be abandoned, by its rules.
     #[must_use]
     pub fn abandon_limits(&self) -> Vec<AbandonLimit> {
-        Vec::new()
+        self.terms.policy.iter().filter_map(Policy::abandon_limit).collect()
     }
 
     /// What its limits come from.
     #[must_use]
     pub fn rule_name(&self) -> &str {
-        "its policy"
+        self.terms.policy.as_ref().map_or("no policy", |policy| policy.name.as_str())
     }
 
     #[must_use]
@@ -108,19 +110,33 @@ pub struct CampaignCounts {
     pub by_disposition: BTreeMap<Disposition, u64>,
 }
 
-const COLUMNS: &str = "select id, name, state, scenario, language, caller_id, max_concurrent, cps, max_attempts, retries, \
+const COLUMNS: &str = "id, name, state, scenario, language, caller_id, max_concurrent, cps, max_attempts, retries, \
                        created_ms, started_ms, ended_ms, note, throttle, throttle_note";
 
 impl Store {
-    /// Makes a campaign in state `draft`.
+    /// Makes a campaign in state `draft`, without rules.
     ///
     /// # Errors
     /// [`StoreError::CampaignExists`], or the database's.
     pub async fn create_campaign(&self, new: &NewCampaign, now_ms: i64) -> Result<Campaign, StoreError> {
+        self.create_campaign_with(new, &Terms::default(), now_ms).await
+    }
+
+    /// Makes a campaign in state `draft`.
+    ///
+    /// # Errors
+    /// [`StoreError::CampaignExists`], or the database's.
+    pub async fn create_campaign_with(
+        &self,
+        new: &NewCampaign,
+        terms: &Terms,
+        now_ms: i64,
+    ) -> Result<Campaign, StoreError> {
         let mut tx = self.write().await?;
         let made = sqlx::query(
             "insert into campaigns (name, state, scenario, language, caller_id, max_concurrent, cps, \
-             max_attempts, created_ms) values ($1, $2, $3, $4, $5, $6, $7, $8, $9) \
+             max_attempts, created_ms, policy, default_zone, weight, caller_ids, caller_id_daily_cap, machine) \
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) \
              on conflict (name) do nothing",
         )
         .bind(new.name.clone())
@@ -132,6 +148,12 @@ impl Store {
         .bind(new.cps)
         .bind(i64::from(new.max_attempts))
         .bind(now_ms)
+        .bind(terms.policy.as_ref().map(words::json))
+        .bind(terms.default_zone.clone())
+        .bind(i64::from(terms.weight))
+        .bind((!terms.caller_ids.is_empty()).then(|| words::json(&terms.caller_ids)))
+        .bind(terms.caller_id_daily_cap.map(i64::from))
+        .bind((!terms.machine.is_empty()).then(|| words::json(&terms.machine)))
         .execute(&mut *tx.tx)
         .await?;
         tx.commit().await?;
@@ -161,7 +183,7 @@ impl Store {
     /// # Errors
     /// The database's.
     pub async fn campaigns(&self) -> Result<Vec<Campaign>, StoreError> {
-        let sql = sqlx::AssertSqlSafe(format!("{COLUMNS} from campaigns order by name"));
+        let sql = sqlx::AssertSqlSafe(format!("select {COLUMNS}, {TERMS} from campaigns order by name"));
         sqlx::query(sql).fetch_all(self.pool()).await?.iter().map(campaign).collect()
     }
 
@@ -170,7 +192,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::UnknownCampaign`] with the nearest name there is, or the database's.
     pub async fn campaign(&self, name: &str) -> Result<Campaign, StoreError> {
-        let sql = sqlx::AssertSqlSafe(format!("{COLUMNS} from campaigns where name = $1"));
+        let sql = sqlx::AssertSqlSafe(format!("select {COLUMNS}, {TERMS} from campaigns where name = $1"));
         if let Some(row) = sqlx::query(sql).bind(name.to_owned()).fetch_optional(self.pool()).await? {
             return campaign(&row);
         }
@@ -184,7 +206,7 @@ impl Store {
     /// # Errors
     /// The database's.
     pub async fn campaign_by_id(&self, id: i64) -> Result<Option<Campaign>, StoreError> {
-        let sql = sqlx::AssertSqlSafe(format!("{COLUMNS} from campaigns where id = $1"));
+        let sql = sqlx::AssertSqlSafe(format!("select {COLUMNS}, {TERMS} from campaigns where id = $1"));
         sqlx::query(sql).bind(id).fetch_optional(self.pool()).await?.as_ref().map(campaign).transpose()
     }
 
@@ -224,17 +246,22 @@ impl Store {
         self.campaign(name).await
     }
 
-    /// Ends a running campaign where nobody waits and nobody is being called. Says whether it did.
+    /// Ends a running campaign where nobody is being called and nobody waits who will ever be allowed to be called. Says
+    /// whether it did.
     ///
     /// # Errors
     /// The database's.
     pub async fn finish_campaign(&self, id: i64, now_ms: i64) -> Result<bool, StoreError> {
         let mut tx = self.write().await?;
+        // Locked before anything is counted: nobody claims meanwhile.
+        let sql =
+            format!("select {COLUMNS}, {TERMS} from campaigns where id = $1{}", tx.dialect.for_update());
+        let row = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(id).fetch_optional(&mut *tx.tx).await?;
+        let Some(row) = row else { return Ok(false) };
+        let terms = campaign(&row)?.terms;
         let ended = sqlx::query(
             "update campaigns set state = $1, ended_ms = $2 where id = $3 and state = $4 and not exists \
-             (select 1 from contacts join cohorts on cohorts.id = contacts.cohort_id \
-             join imports on imports.id = cohorts.import_id where contacts.campaign_id = $3 \
-             and contacts.state in ('waiting', 'claimed') and imports.state = 'published')",
+             (select 1 from contacts where campaign_id = $3 and state = 'claimed')",
         )
         .bind(word(CampaignState::Done))
         .bind(now_ms)
@@ -242,12 +269,15 @@ impl Store {
         .bind(word(CampaignState::Running))
         .execute(&mut *tx.tx)
         .await?;
-        let ended = ended.rows_affected() > 0;
-        if ended {
-            self.tell_campaign(&mut tx, WebhookEvent::CampaignDone, id, now_ms).await?;
+        let cohorts = published_within(&mut tx.tx, id).await?;
+        let to_call = |cohort: &Cohort| cohort.waits() && terms.standing(cohort, now_ms).may_open();
+        if ended.rows_affected() == 0 || cohorts.iter().any(to_call) {
+            // What was written goes with the transaction.
+            return Ok(false);
         }
+        self.tell_campaign(&mut tx, WebhookEvent::CampaignDone, id, now_ms).await?;
         tx.commit().await?;
-        Ok(ended)
+        Ok(true)
     }
 
     /// Pauses a running campaign that cannot go on, and says why to whoever looks. Says whether it did.
@@ -281,7 +311,7 @@ impl Store {
         if !self.is_told(event) {
             return Ok(());
         }
-        let sql = sqlx::AssertSqlSafe(format!("{COLUMNS} from campaigns where id = $1"));
+        let sql = sqlx::AssertSqlSafe(format!("select {COLUMNS}, {TERMS} from campaigns where id = $1"));
         let row = sqlx::query(sql).bind(id).fetch_one(&mut *tx.tx).await?;
         let about = serde_json::json!({ "campaign": campaign(&row)? });
         self.put_webhook(tx, (event, None), about, now_ms).await
@@ -293,9 +323,8 @@ impl Store {
     /// The database's.
     pub async fn active_campaigns(&self) -> Result<Vec<ActiveCampaign>, StoreError> {
         let sql = format!(
-            "{COLUMNS}, \
-             (select count(*) from contacts where campaign_id = campaigns.id and state = 'claimed') as live, \
-             (select min(due_ms) from contacts where campaign_id = campaigns.id and state = 'waiting') as due \
+            "select {COLUMNS}, {TERMS}, \
+             (select count(*) from contacts where campaign_id = campaigns.id and state = 'claimed') as live \
              from campaigns where state = $1 or (state = $2 and exists \
              (select 1 from contacts where campaign_id = campaigns.id and state = 'claimed')) order by id"
         );
@@ -307,7 +336,7 @@ impl Store {
         rows.iter()
             .map(|row| {
                 let live = u32::try_from(unsigned(row, "live")?).unwrap_or(u32::MAX);
-                Ok(ActiveCampaign { campaign: campaign(row)?, live, next_due_ms: row.try_get("due")? })
+                Ok(ActiveCampaign { campaign: campaign(row)?, live })
             })
             .collect()
     }
@@ -385,6 +414,7 @@ fn campaign(row: &AnyRow) -> Result<Campaign, StoreError> {
         note: row.try_get("note")?,
         throttle: row.try_get("throttle")?,
         throttle_note: row.try_get("throttle_note")?,
+        terms: Terms::read(row)?,
     })
 }
 

@@ -5,20 +5,25 @@
 
 mod attempts;
 mod campaigns;
+mod claim;
+mod cohorts;
 mod contacts;
 mod entries;
 mod events;
 mod files;
 mod finished;
+mod gateways;
 mod imports;
 mod lease;
 mod ledger;
+mod plan;
 mod privacy;
 mod report;
 pub mod scratch;
 mod seen;
 mod serving;
 mod suppressions;
+mod terms;
 mod turn;
 mod webhooks;
 mod words;
@@ -42,19 +47,23 @@ use turn::{Turn, Turns};
 
 pub use attempts::{AdHoc, Attempt, Origin, Orphan};
 pub use campaigns::{ActiveCampaign, Campaign, CampaignCounts, NewCampaign};
-pub use contacts::Claimed;
+pub use claim::{Claim, ClaimOrder, Claimed};
+pub use cohorts::Cohort;
 pub use entries::Entry;
 pub use events::{EVENT_QUEUE, EventRecord, StoredEvent};
 pub use files::{delete_files, record_dir};
 pub use finished::FinishedCall;
+pub use gateways::GatewayStanding;
 pub use imports::{Import, Imported, NewContact, NewImport, Placed};
 pub use lease::{LEASE, OpenElsewhere};
 pub use ledger::{Ledger, Spread};
+pub use plan::{CohortWaiting, Pastime};
 pub use privacy::Forgotten;
 pub use report::ReportRow;
 pub use seen::Seen;
 pub use serving::{CallWish, HEARTBEAT_DEAD_MS, Serving, TakenWish, WishAnswer};
 pub use suppressions::{GLOBAL_LIST, NewSuppression, Suppression, SuppressionSource, campaign_list};
+pub use terms::{PolicyEntry, Terms};
 pub use webhooks::{Outbox, Replay, Tried, Webhook, WebhookState};
 
 /// Unix milliseconds now: what the store's callers hand in.
@@ -105,6 +114,24 @@ impl Dialect {
         match self {
             Self::Sqlite => "",
             Self::Postgres => " for update skip locked",
+        }
+    }
+
+    /// The same where only the rows of `table` are taken.
+    fn for_taking_of(self, table: &str) -> String {
+        match self {
+            Self::Sqlite => String::new(),
+            Self::Postgres => format!(" for update of {table} skip locked"),
+        }
+    }
+
+    /// Unix milliseconds by the one clock that all who use the database share: SQLite's users are on one machine and
+    /// take the caller's, `handed_in`.
+    fn clock_or(self, handed_in: &str) -> String {
+        const CLOCK: &str = "(extract(epoch from clock_timestamp()) * 1000)::bigint";
+        match self {
+            Self::Sqlite => handed_in.to_owned(),
+            Self::Postgres => format!("coalesce({CLOCK}, {handed_in})"),
         }
     }
 }
@@ -251,15 +278,17 @@ struct WriteTx {
 }
 
 impl WriteTx {
-    /// Unix milliseconds by the one clock that all who use the database share: SQLite's users are on one machine.
-    async fn clock_ms(&mut self, now_ms: i64) -> Result<i64, StoreError> {
-        const CLOCK: &str = "select (extract(epoch from clock_timestamp()) * 1000)::bigint as ms";
+    /// Waits for the claims that count what others do, as this one does, and makes the next ones wait.
+    async fn claim_alone(&mut self) -> Result<(), StoreError> {
+        // Any number that only this is locked by.
+        const LOCK: &str = "select pg_advisory_xact_lock(5001) is null as locked";
         match self.dialect {
-            Dialect::Sqlite => Ok(now_ms),
+            Dialect::Sqlite => {}
             Dialect::Postgres => {
-                Ok(sqlx::Row::try_get(&sqlx::query(CLOCK).fetch_one(&mut *self.tx).await?, "ms")?)
+                sqlx::query(LOCK).fetch_one(&mut *self.tx).await?;
             }
         }
+        Ok(())
     }
 
     async fn commit(self) -> Result<(), StoreError> {

@@ -57,6 +57,7 @@ macro_rules! contract {
     };
 }
 
+mod claims;
 mod imports;
 mod ledger;
 mod webhooks;

@@ -38,3 +38,12 @@ pub(super) fn read_optional<T: DeserializeOwned>(
 pub(super) fn json<T: Serialize>(value: &T) -> String {
     serde_json::to_string(value).unwrap_or_else(|_| "null".to_owned())
 }
+
+/// A column that holds JSON or null.
+pub(super) fn read_json<T: DeserializeOwned>(
+    row: &AnyRow,
+    column: &'static str,
+) -> Result<Option<T>, StoreError> {
+    let Some(text) = row.try_get::<Option<String>, _>(column)? else { return Ok(None) };
+    serde_json::from_str(&text).map(Some).map_err(|_| StoreError::Unreadable { what: column, value: text })
+}

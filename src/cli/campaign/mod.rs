@@ -1,26 +1,29 @@
 //! `sidetone campaign`: make, fill, run and watch campaigns.
 
+mod create;
 mod export;
 mod import;
 mod ledger;
+mod plan;
+mod policy;
 mod retries;
 mod watch;
 
 pub(super) use watch::watch_to_the_end;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::process::ExitCode;
 
 use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
 use phonenumber::country;
 use serde::Serialize;
-use sidetone_core::campaign::{CampaignState, Control, RetryTable};
+use sidetone_core::campaign::{CampaignState, Control};
 
 use super::{
     Context, exit, input,
     output::{document, note, say, settle, usage},
     table,
 };
-use crate::store::{Campaign as Stored, CampaignCounts, NewCampaign, Store, now_ms};
+use crate::store::{Campaign as Stored, CampaignCounts, GatewayStanding, Store, now_ms};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  \
@@ -36,9 +39,13 @@ pub struct Campaign {
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     /// Make a campaign.
-    Create(Create),
+    Create(create::Create),
     /// Add contacts from a CSV or .xlsx file.
     Import(import::Import),
+    /// How many can be called now, why the others cannot, and when it will be done.
+    Plan(plan::Plan),
+    /// Show the rules it keeps to, set them, switch one off.
+    Policy(policy::Show),
     /// Start it and watch until everybody was called.
     Run(watch::Run),
     /// Start no more calls; live ones go on.
@@ -71,37 +78,6 @@ struct Name {
 }
 
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Example:\n  sidetone campaign create spring --scenario scenarios/lead-qualification.yaml \
-    --max-concurrent 20 --cps 5"
-)]
-struct Create {
-    /// What it is called.
-    name: String,
-    /// What each call says and does.
-    #[arg(long, value_name = "FILE")]
-    scenario: PathBuf,
-    /// Calls at once.
-    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
-    max_concurrent: u32,
-    /// Calls started a second; 0.5 is one every two seconds.
-    #[arg(long, value_name = "X", default_value_t = 1.0, value_parser = parse_cps)]
-    cps: f64,
-    /// Attempts a contact in all; 1: nobody is called twice [default: 3].
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), conflicts_with = "retries")]
-    max_attempts: Option<u32>,
-    /// Who is called again, when and how often, as in retries/default.yaml.
-    #[arg(long, value_name = "FILE")]
-    retries: Option<PathBuf>,
-    /// Instead of the scenario's.
-    #[arg(long, value_name = "LANGUAGE")]
-    language: Option<String>,
-    /// Instead of `switch.caller_id`.
-    #[arg(long, value_name = "NUMBER")]
-    caller_id: Option<String>,
-}
-
-#[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  sidetone campaign callback spring +33612345678 --at 2027-03-01T15:00")]
 struct Callback {
     /// The campaign.
@@ -116,19 +92,14 @@ struct Callback {
     country: Option<country::Id>,
 }
 
-fn parse_cps(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(cps) if cps > 0.0 && cps <= 1000.0 => Ok(cps),
-        Ok(_) | Err(_) => Err(format!("`{text}`: write a number above 0, at most 1000")),
-    }
-}
-
 /// What `status --json` prints, and one of `list --json`.
 #[derive(Serialize)]
 struct Standing {
     #[serde(flatten)]
     campaign: Stored,
     counts: CampaignCounts,
+    /// Of every sidecar that lives.
+    gateways: Vec<GatewayStanding>,
 }
 
 impl Campaign {
@@ -136,7 +107,9 @@ impl Campaign {
     /// What could not be done, for the user's eyes.
     pub async fn run(self, ctx: &Context) -> anyhow::Result<ExitCode> {
         let done = match self.command {
-            Command::Create(args) => create(ctx, args).await,
+            Command::Create(args) => args.run(ctx).await,
+            Command::Plan(args) => args.run(ctx).await,
+            Command::Policy(args) => args.run(ctx).await,
             Command::Import(args) => args.run(ctx).await,
             Command::Run(args) => args.run(ctx).await,
             Command::Pause(args) => control(ctx, &args.name, Control::Pause).await,
@@ -150,44 +123,6 @@ impl Campaign {
         };
         settle(done)
     }
-}
-
-async fn create(ctx: &Context, args: Create) -> anyhow::Result<ExitCode> {
-    let name = args.name.trim();
-    if name.is_empty() || name.chars().any(char::is_control) || name.chars().count() > 100 {
-        return Ok(usage("a campaign's name has 1 to 100 characters and no line breaks"));
-    }
-    let (scenario, parsed) = match input::scenario(ctx, &args.scenario) {
-        Ok(found) => found,
-        Err(message) => return Ok(usage(message)),
-    };
-    let retries = match &args.retries {
-        None => RetryTable::with_max_attempts(args.max_attempts.unwrap_or(3)),
-        Some(file) => match retries::read(file) {
-            Ok(table) => table,
-            Err(message) => return Ok(usage(message)),
-        },
-    };
-    let new = NewCampaign {
-        name: name.to_owned(),
-        scenario,
-        language: args.language,
-        caller_id: args.caller_id,
-        max_concurrent: args.max_concurrent,
-        cps: args.cps,
-        max_attempts: retries.max_attempts,
-    };
-    let store = Store::open(&ctx.config.store.url).await?;
-    let made = store.create_campaign(&new, now_ms()).await?;
-    store.set_retries(made.id, &retries).await?;
-    let made = store.campaign(&made.name).await?;
-    if ctx.json {
-        document(&made)?;
-        return Ok(ExitCode::SUCCESS);
-    }
-    say(format_args!("campaign `{}` made, scenario `{}`", made.name, parsed.name))?;
-    say(format_args!("next: sidetone campaign import {} CONTACTS.csv", made.name))?;
-    Ok(ExitCode::SUCCESS)
 }
 
 async fn control(ctx: &Context, name: &str, control: Control) -> anyhow::Result<ExitCode> {
@@ -251,11 +186,16 @@ async fn status(ctx: &Context, name: &str) -> anyhow::Result<ExitCode> {
     let store = Store::open(&ctx.config.store.url).await?;
     let campaign = store.campaign(name).await?;
     let counts = store.campaign_counts(campaign.id).await?;
+    let gateways = store.gateways(now_ms()).await?;
     if ctx.json {
-        document(&Standing { campaign, counts })?;
+        document(&Standing { campaign, counts, gateways })?;
         return Ok(ExitCode::SUCCESS);
     }
     say(format_args!("campaign `{}` is {}", campaign.name, campaign.state.word()))?;
+    say(policy::line(&campaign))?;
+    for gateway in gateways.iter().filter(|gateway| gateway.pace < 1.0) {
+        say(slowed(gateway))?;
+    }
     if let Some(reason) = &campaign.note {
         say(format_args!("paused by the service: {reason}"))?;
     }
@@ -269,6 +209,16 @@ async fn status(ctx: &Context, name: &str) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+fn slowed(gateway: &GatewayStanding) -> String {
+    let cause = gateway.cause.as_deref().map_or_else(String::new, |cause| format!(" ({cause})"));
+    format!(
+        "gateway `{}` of `{}` is slowed to {:.0} % by congestion{cause}",
+        gateway.name,
+        gateway.instance,
+        gateway.pace * 100.0
+    )
+}
+
 async fn list(ctx: &Context) -> anyhow::Result<ExitCode> {
     let store = Store::open(&ctx.config.store.url).await?;
     let mut rows = Vec::new();
@@ -277,7 +227,10 @@ async fn list(ctx: &Context) -> anyhow::Result<ExitCode> {
         rows.push((campaign, counts));
     }
     if ctx.json {
-        let rows: Vec<_> = rows.into_iter().map(|(campaign, counts)| Standing { campaign, counts }).collect();
+        let rows: Vec<_> = rows
+            .into_iter()
+            .map(|(campaign, counts)| Standing { campaign, counts, gateways: Vec::new() })
+            .collect();
         document(&rows)?;
     } else if rows.is_empty() {
         say("no campaigns yet; make one with: sidetone campaign create NAME --scenario FILE")?;

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     cli::{Cli, Command, Context, exit},
     config::Config,
-    dialer::{CallSpec, DialSettings, Dialer, NotReady, PlaceCall, PlaceError},
+    dialer::{CallSpec, DialSettings, Dialer, Line, LineLimits, NotReady, PlaceCall, PlaceError},
     store::{EventRecord, FinishedCall, Store, now_ms},
 };
 
@@ -29,7 +29,7 @@ impl PlaceCall for EndsAtOnce {
         Ok(())
     }
 
-    fn place(&self, spec: CallSpec) -> Result<(), PlaceError> {
+    fn place(&self, spec: CallSpec, _line: Line) -> Result<(), PlaceError> {
         if spec.dial_string.contains("nowhere") {
             return Err(PlaceError::Contact("no such gateway".to_owned()));
         }
@@ -98,8 +98,8 @@ impl Desk {
         let place = Arc::new(EndsAtOnce { store: store.clone() });
         let settings = DialSettings {
             instance: "one".to_owned(),
-            dial_string: "sofia/gateway/gw/{e164}".to_owned(),
             caller_id: "+33100000000".to_owned(),
+            lines: LineLimits::one("sofia/gateway/gw/{e164}"),
         };
         tokio::spawn(Dialer::new(store.clone(), place, settings).run(self.shutdown.clone()));
         let shutdown = self.shutdown.clone();
@@ -179,6 +179,65 @@ async fn a_campaign_from_its_making_to_its_table() {
     assert_eq!(desk.run(&format!("calls show {call}")).await, exit::OK);
     assert_eq!(desk.run("calls show nothing").await, exit::USAGE);
     assert_eq!(desk.run("campaign status sprong").await, exit::USAGE);
+}
+
+#[tokio::test]
+async fn a_campaign_is_made_with_rules_planned_and_changed() {
+    let desk = Desk::new();
+    desk.file("ids", "# ours\n+33100000001\n+33100000002 # the other\n");
+    desk.file("c.csv", "number,consent\n+33612345678,yes\n+33612345679,no\n");
+    desk.file("bad.yaml", "name: own\nhours: {mon-fri: 9-18}\n");
+    let create = "campaign create spring --scenario @/s.yaml";
+    for wrong in [
+        "--policy us-trs",
+        "--policy @/bad.yaml",
+        "--on voicemail=leave_message:nowhere",
+        "--on voicemial=hang_up",
+        "--on voicemail=hang_up --on voicemail=continue",
+        "--caller-id-daily-cap 5",
+        "--caller-id +33100000001 --caller-ids @/ids",
+        "--caller-ids @/none",
+    ] {
+        assert_eq!(desk.run(&format!("{create} {wrong}")).await, exit::USAGE, "{wrong}");
+    }
+    let terms =
+        "--policy fr-d223-9 --weight 3 --caller-ids @/ids --caller-id-daily-cap 5 --on voicemail=hang_up";
+    assert_eq!(desk.run(&format!("{create} {terms} --default-zone Europe/Paris")).await, exit::OK);
+    let store = desk.store().await;
+    let made = store.campaign("spring").await.unwrap();
+    assert_eq!((made.terms.weight, made.terms.caller_ids.len()), (3, 2));
+    assert_eq!(made.terms.machine["voicemail"], "hang_up");
+    assert_eq!(made.terms.policy.unwrap().name, "fr-d223-9");
+
+    desk.run("campaign import spring @/c.csv").await;
+    for line in ["campaign plan spring", "campaign plan spring --json", "campaign status spring"] {
+        assert_eq!(desk.run(line).await, exit::OK, "{line}");
+    }
+    assert_eq!(desk.run("campaign policy spring --off consent --reason ours").await, exit::OK);
+    assert_eq!(desk.run("campaign policy spring --off sleep --reason x").await, exit::USAGE);
+    assert_eq!(desk.run("campaign policy spring --set uk-ofcom").await, exit::OK);
+    assert_eq!(desk.run("campaign policy spring --json").await, exit::OK);
+    let log = store.policy_log(made.id).await.unwrap();
+    let log: Vec<_> = log.iter().map(|entry| (entry.what.as_str(), entry.reason.as_deref())).collect();
+    assert_eq!(log, [("fr-d223-9", None), ("consent off", Some("ours")), ("uk-ofcom", None)]);
+
+    assert_eq!(desk.run("campaign create autumn --scenario @/s.yaml --no-policy trial").await, exit::OK);
+    let autumn = store.campaign("autumn").await.unwrap();
+    assert_eq!(store.policy_log(autumn.id).await.unwrap()[0].reason.as_deref(), Some("trial"));
+    assert_eq!(desk.run("campaign policy autumn --off --reason x").await, exit::USAGE, "it has none");
+}
+
+#[test]
+fn a_rule_is_switched_off_with_a_reason_only() {
+    let off = ["sidetone", "campaign", "policy", "spring", "--off", "hours"];
+    assert!(Cli::try_parse_from(off).is_err());
+    assert!(Cli::try_parse_from(off.into_iter().chain(["--reason", "why"])).is_ok());
+    let both =
+        ["sidetone", "campaign", "create", "x", "--scenario", "s", "--policy", "us-tsr", "--no-policy", "y"];
+    assert!(Cli::try_parse_from(both).is_err());
+    let zone = ["sidetone", "campaign", "create", "x", "--scenario", "s", "--default-zone", "Paris"];
+    let error = Cli::try_parse_from(zone).unwrap_err().to_string();
+    assert!(error.contains("`Paris` is no time zone"), "{error}");
 }
 
 #[tokio::test]

@@ -150,5 +150,8 @@ async fn report(ctx: &Context, store: &Store, name: &str, end: End) -> anyhow::R
     }
     say(table::counts(&counts))?;
     say(format_args!("campaign `{name}` is {}; {}", campaign.state.word(), table::summary(&counts)))?;
+    if campaign.state == CampaignState::Done && counts.waiting > 0 {
+        note(format_args!("{} may not be called: `sidetone campaign plan {name}` says why", counts.waiting));
+    }
     Ok(ExitCode::SUCCESS)
 }

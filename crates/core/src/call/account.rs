@@ -27,6 +27,14 @@ pub enum Answer {
     Nobody,
 }
 
+impl Answer {
+    /// Whether somebody heard us too late or not at all.
+    #[must_use]
+    pub fn is_abandoned(self) -> bool {
+        matches!(self, Self::Abandoned | Self::Silent)
+    }
+}
+
 /// Why an answered call was abandoned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

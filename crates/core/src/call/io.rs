@@ -297,6 +297,18 @@ impl HangupCause {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Whether the network had no room for the call: Q.850 34, 42 and 44, and 41, which FreeSWITCH makes of SIP 503.
+    #[must_use]
+    pub fn is_congestion(&self) -> bool {
+        matches!(
+            self.as_str(),
+            "NORMAL_CIRCUIT_CONGESTION"
+                | "SWITCH_CONGESTION"
+                | "REQUESTED_CHAN_UNAVAIL"
+                | "NORMAL_TEMPORARY_FAILURE"
+        )
+    }
 }
 
 /// What decided that the bot must fall silent.

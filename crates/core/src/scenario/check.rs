@@ -64,7 +64,7 @@ impl Scenario {
         }
     }
 
-    fn reached_from(&self, from: impl IntoIterator<Item = StepId>) -> BTreeSet<StepId> {
+    pub(super) fn reached_from(&self, from: impl IntoIterator<Item = StepId>) -> BTreeSet<StepId> {
         let mut open: Vec<StepId> = from.into_iter().collect();
         let mut reached = BTreeSet::new();
         while let Some(id) = open.pop() {

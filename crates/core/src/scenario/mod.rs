@@ -5,6 +5,8 @@
 
 mod check;
 mod graph;
+mod instead;
+mod opt_out;
 mod parse;
 mod run;
 mod steps;
@@ -54,6 +56,8 @@ pub struct Scenario {
     steps: Vec<Step>,
     start: StepId,
     machine: BTreeMap<Verdict, MachineAction>,
+    /// What people say who do not want to be called again: heard at every step.
+    opt_out: PhraseSet<()>,
     /// How often one step may be entered within a call.
     max_visits: u32,
     warnings: Vec<Finding>,
@@ -178,6 +182,15 @@ impl Scenario {
             | Verdict::Tone
             | Verdict::Music => MachineAction::HangUp,
         })
+    }
+
+    /// What somebody says to do with a class of machine instead of the script: `hang_up`, `continue`,
+    /// `leave_message:STEP`, `leave_message:STEP:40s` or `answer:STEP`.
+    ///
+    /// # Errors
+    /// What is wrong with it, and what would be right.
+    pub fn machine_override(&self, class: &str, action: &str) -> Result<(Verdict, MachineAction), String> {
+        instead::parse(self, class, action)
     }
 
     /// What could be better, though the script can run.

@@ -2,10 +2,10 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::{MachineAction, PromptFile, Scenario, Step, StepId, Variable, check};
+use super::{MachineAction, PromptFile, Scenario, Step, StepId, Variable, check, opt_out::OPT_OUT};
 use crate::{
     amd::Verdict,
-    text::PhrasePack,
+    text::{PhrasePack, PhraseSet},
     yaml::{At, Finding, Findings, Key, Kind, Node, Place, Severity, suggestion},
 };
 
@@ -49,7 +49,7 @@ impl Scenario {
 
 const TOP: &[&str] =
     &["name", "description", "language", "variables", "intents", "start", "machine", "max_visits", "steps"];
-const MACHINES: [(&str, Verdict); 8] = [
+pub(super) const MACHINES: [(&str, Verdict); 8] = [
     ("voicemail", Verdict::Voicemail),
     ("mailbox_full", Verdict::MailboxFull),
     ("screening", Verdict::Screening),
@@ -122,6 +122,8 @@ impl<'f> Reader<'f> {
         if steps.is_empty() {
             return None;
         }
+        let opt_out = self.intents.get(OPT_OUT).cloned().unwrap_or_default();
+        let opt_out = PhraseSet::new(opt_out.into_iter().map(|(phrase, weight)| (phrase, (), weight)));
         let scenario = Scenario {
             name: name.unwrap_or_default(),
             description,
@@ -130,6 +132,7 @@ impl<'f> Reader<'f> {
             steps,
             start: start.unwrap_or(StepId(0)),
             machine,
+            opt_out: opt_out.map_err(|error| findings.error(root, error.to_string())).ok()?,
             max_visits,
             warnings: Vec::new(),
         };
@@ -181,7 +184,7 @@ impl<'f> Reader<'f> {
     }
 
     fn intents(&mut self, declared: &[(&Key, At<'_>)], pack: Option<&PhrasePack>) {
-        for name in ["yes", "no", "opt_out"] {
+        for name in ["yes", "no", OPT_OUT] {
             let phrases = pack.and_then(|pack| pack.intent(name)).unwrap_or_default();
             if !phrases.is_empty() {
                 self.intents.insert(name.to_owned(), phrases.to_vec());

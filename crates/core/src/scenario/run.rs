@@ -6,7 +6,10 @@ use std::{
     time::Duration,
 };
 
-use super::{End, Listen, MachineAction, Next, Prompt, PromptTemplate, Retry, Scenario, Step, StepId};
+use super::{
+    End, Listen, MachineAction, Next, Prompt, PromptTemplate, Retry, Scenario, Step, StepId,
+    opt_out::{OPT_OUT, OPTED_OUT},
+};
 use crate::{
     amd::Verdict,
     barge_in::BargeInConfig,
@@ -85,6 +88,8 @@ pub struct ScenarioRun {
     no_inputs: u32,
     no_matches: u32,
     leaving_message: bool,
+    /// What to do with machines instead of what the script says.
+    instead: BTreeMap<Verdict, MachineAction>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -117,7 +122,14 @@ impl ScenarioRun {
             no_inputs: 0,
             no_matches: 0,
             leaving_message: false,
+            instead: BTreeMap::new(),
         })
+    }
+
+    /// Has machines treated otherwise than the script says; see [`Scenario::machine_override`].
+    #[must_use]
+    pub fn instead(self, instead: BTreeMap<Verdict, MachineAction>) -> Self {
+        Self { instead, ..self }
     }
 
     /// The step the call is in; `None` before the start.
@@ -154,7 +166,8 @@ impl ScenarioRun {
         if self.at == At::Ended {
             return None;
         }
-        match self.scenario.machine_action(verdict) {
+        let scripted = || self.scenario.machine_action(verdict);
+        match self.instead.get(&verdict).copied().unwrap_or_else(scripted) {
             MachineAction::Continue => (self.at == At::NotStarted).then(|| self.start()),
             MachineAction::HangUp => Some(self.hang_up_on(verdict)),
             MachineAction::LeaveMessage { step, wait } => {
@@ -217,6 +230,9 @@ impl ScenarioRun {
     /// The person's turn ended. Gives the intent that was understood and what follows.
     pub fn heard(&mut self, text: &str) -> (Option<String>, Action) {
         self.queue.clear();
+        if let Some(action) = self.opted_out(text) {
+            return (Some(OPT_OUT.to_owned()), action);
+        }
         let Some(id) = self.listening_step() else {
             return (None, self.follow());
         };
@@ -254,6 +270,18 @@ impl ScenarioRun {
             Some(Again::Go(to)) => self.enter(to),
             Some(Again::HangUp) => self.give_up("no_input"),
         }
+    }
+
+    /// They do not want to be called again, at a step whose script does not ask for that.
+    fn opted_out(&mut self, text: &str) -> Option<Action> {
+        let asked_here = self.listening_step().is_some_and(|id| self.scenario.listens_for_opt_out(id));
+        if asked_here || self.leaving_message || !self.scenario.opts_out(text) {
+            return None;
+        }
+        Some(match self.scenario.opt_out_step() {
+            Some(step) => self.enter(step),
+            None => self.end(HangupReason::ScenarioEnd, OPTED_OUT, Disposition::Completed),
+        })
     }
 
     fn no_match(&mut self) -> Action {
