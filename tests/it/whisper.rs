@@ -174,7 +174,7 @@ fn a_damaged_model_is_refused_with_what_is_wrong() {
     let path = models::find(&config::Asr { model: "tiny.en".to_owned(), ..Default::default() }).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let why = |left_out: &str, damaged: &str| {
-        let copy = folder.path().join(format!("{left_out}{damaged}"));
+        let copy = folder.path().join(format!("without-{left_out}-half-{damaged}"));
         std::fs::create_dir(&copy).unwrap();
         for file in ["model.bin", "config.json", "tokenizer.json", "vocabulary.txt"] {
             if file == damaged {
