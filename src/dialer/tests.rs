@@ -272,13 +272,13 @@ async fn gateways_and_terms_reach_the_call() {
     let done =
         async |bench: &Bench| bench.store.campaign("rules").await.unwrap().state == CampaignState::Done;
     bench.until("done", done).await;
+    let calls = bench.store.recent_calls(Some(made.id), 9).await.unwrap();
     let placed = bench.switch.placed.lock().unwrap();
     let spec = &placed[0].0;
     assert_eq!((spec.caller_id.as_str(), spec.ring_at_least), ("+33100000007", Duration::from_secs(15)));
     assert_eq!(spec.machine["voicemail"], "hang_up");
     let through = |name: &str| placed.iter().filter(|(spec, _)| spec.dial_string.starts_with(name)).count();
     assert!(through("a/") > 0 && through("b/") > 0 && through("a/") + through("b/") == 4);
-    let calls = bench.store.recent_calls(Some(made.id), 9).await.unwrap();
     assert!(calls.iter().all(|call| call.gateway.is_some() && call.caller_id.is_some()), "{calls:?}");
 }
 

@@ -41,7 +41,7 @@ pub struct Campaign {
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     /// Make a campaign.
-    Create(create::Create),
+    Create(Box<create::Create>),
     /// Add contacts from a CSV or .xlsx file.
     Import(import::Import),
     /// How many can be called now, why the others cannot, and when it will be done.
