@@ -226,16 +226,18 @@ fn machines_are_hung_up_on_with_their_own_disposition() {
 #[test]
 fn a_screener_is_answered_and_the_person_behind_it_hears_the_opening() {
     let mut run = run_of(VOICEMAIL);
-    assert_eq!(
-        run.machine(Verdict::Screening).map(|a| say(&a)).unwrap(),
-        "play screened barge-in then-listen"
-    );
+    let ready = |run: &mut ScenarioRun| run.message_ready().map(|action| say(&action)).unwrap();
+    assert_eq!(run.machine(Verdict::Screening).map(|a| say(&a)).unwrap(), "await screener");
+    assert_eq!(run.machine(Verdict::Screening), None);
+    assert_eq!(ready(&mut run), "play screened barge-in then-listen");
+    assert!(!run.leaves_message());
     assert_eq!(say(&run.prompt_done()), "listen 15s");
     assert_eq!(heard(&mut run, "uh"), pair("-", "play screened barge-in then-listen"));
     assert_eq!(heard(&mut run, "Yeah, hello?"), pair("any", "play person"));
     assert_eq!(say(&run.prompt_done()), "hang up ScenarioEnd told Completed");
     let mut run = run_of(VOICEMAIL);
     run.machine(Verdict::Screening);
+    ready(&mut run);
     run.prompt_done();
     assert_eq!(say(&run.no_input()), "hang up ScenarioEnd screened Screened");
 }
