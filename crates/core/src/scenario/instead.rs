@@ -107,7 +107,7 @@ steps:
         assert_eq!(scripted.machine(Verdict::Voicemail), waits(30), "what the script says");
         assert!(matches!(run("voicemail", "hang_up"), Some(Action::Hangup { .. })));
         assert!(matches!(run("voicemail", "continue"), Some(Action::Play { .. })));
-        assert!(matches!(run("ivr", "answer:who"), Some(Action::Play { .. })));
+        assert!(matches!(run("ivr", "answer:who"), Some(Action::AwaitScreener)));
         assert_eq!(run("ivr", "leave_message:message"), waits(30));
         assert_eq!(run("tone", "leave_message:message:12s"), waits(12));
     }
