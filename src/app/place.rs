@@ -277,9 +277,6 @@ impl PlaceCall for Placer {
             amd.prior.earlier = spec.earlier;
         }
         let instead = overrides(&scenario, &spec.machine).map_err(PlaceError::Campaign)?;
-        if let Some(amd) = &mut prepared.config.amd {
-            amd.prior.earlier = spec.earlier;
-        }
         let script = ScenarioRun::new(scenario, &spec.variables)
             .map_err(|error| PlaceError::Contact(error.to_string()))?
             .instead(instead);
