@@ -83,7 +83,7 @@ impl CampaignArgs {
         let report =
             Report { contacts: self.contacts, sidecars: self.sidecars, sqlite, postgres, day, books };
         report.show(json)?;
-        Ok(ExitCode::from(u8::from(!report.books.balance())))
+        Ok(ExitCode::from(u8::from(!report.books.balance() || report.day.outside_hours > 0)))
     }
 
     async fn database(&self, url: &str, folder: &Path, list: &Path) -> anyhow::Result<Database> {

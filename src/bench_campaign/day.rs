@@ -12,16 +12,20 @@ use anyhow::Context as _;
 use serde::Serialize;
 use sidetone_core::{
     call::{CallId, Disposition},
-    campaign::{Control, Pacer},
+    campaign::{Control, Pacer, Policy, zones_of},
 };
 
 use super::{audit, measure::rounded};
 use crate::{
     bench::Random,
-    store::{Campaign, CampaignCounts, FinishedCall, NewCampaign, NewContact, NewImport, Store},
+    store::{
+        Campaign, CampaignCounts, Cohort, FinishedCall, NewCampaign, NewContact, NewImport, Store, Terms,
+    },
 };
 
 const CAMPAIGN: &str = "day";
+/// Hours where the callee is, consent, attempts a day.
+const POLICY: &str = "us-tsr";
 /// Monday 2026-03-02T00:00Z.
 const START_MS: i64 = 1_772_409_600_000;
 const HOUR_MS: i64 = 3_600_000;
@@ -54,6 +58,8 @@ pub(super) struct Day {
     /// Calls of the sidecar that died.
     pub(super) lost: u64,
     pub(super) claims: u64,
+    /// Calls to somebody at an hour at which the policy lets nobody call them.
+    pub(super) outside_hours: u64,
 }
 
 /// A call that was dialled, and what it will have come to.
@@ -82,6 +88,7 @@ struct World {
     live: Vec<u32>,
     random: Random,
     claims: u64,
+    outside_hours: u64,
 }
 
 pub(super) async fn run(plan: &Plan, folder: &Path) -> anyhow::Result<(Day, audit::Books)> {
@@ -109,6 +116,7 @@ pub(super) async fn run(plan: &Plan, folder: &Path) -> anyhow::Result<(Day, audi
         ends: BinaryHeap::new(),
         random: Random(plan.seed),
         claims: 0,
+        outside_hours: 0,
     };
     let end = START_MS + 24 * HOUR_MS;
     world.until(end).await?;
@@ -128,6 +136,7 @@ pub(super) async fn run(plan: &Plan, folder: &Path) -> anyhow::Result<(Day, audi
         counts,
         lost,
         claims: world.claims,
+        outside_hours: world.outside_hours,
     };
     Ok((day, books))
 }
@@ -144,7 +153,10 @@ async fn fill(store: &Store, plan: &Plan) -> anyhow::Result<Campaign> {
         cps,
         max_attempts: 3,
     };
-    let campaign = store.create_campaign(&new, START_MS).await?;
+    let policy = Policy::presets().iter().find(|policy| policy.name == POLICY).cloned();
+    anyhow::ensure!(policy.is_some(), "the policy {POLICY} is missing");
+    let terms = Terms { policy, ..Terms::default() };
+    let campaign = store.create_campaign_with(&new, &terms, START_MS).await?;
     let new = NewImport { campaign: campaign.id, list: "day".to_owned(), digest: "day".to_owned() };
     let mut import = store.begin_import(&new, START_MS).await?;
     let mut batch = Vec::with_capacity(BATCH);
@@ -220,6 +232,7 @@ impl World {
         self.claims += 1;
         for claim in &claimed {
             sidecar.pacer.started(since);
+            self.outside_hours += u64::from(!may_be_called(&self.campaign, &claim.number, now));
             let (disposition, lasts_ms) = outcome(&mut self.random);
             let ends_ms = now + lasts_ms;
             self.live[index] += 1;
@@ -266,6 +279,12 @@ impl World {
         self.live[dead] = 0;
         Ok(())
     }
+}
+
+fn may_be_called(campaign: &Campaign, number: &str, now: i64) -> bool {
+    let zones = zones_of(number).to_owned();
+    let alone = Cohort { id: 0, zones, consent: true, timed_ms: None, has_fresh: true };
+    campaign.terms.is_open(&alone, now)
 }
 
 fn answered(disposition: Disposition) -> bool {
