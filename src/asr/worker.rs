@@ -308,7 +308,7 @@ impl Engine {
             batch.into_iter().partition(|w| gates::before(&w.job.segment).is_some());
         let begun = Instant::now();
         for waiting in hopeless {
-            self.answer(waiting, None, Ok(Err(Gate::NoSpeech)), begun, Duration::ZERO);
+            self.answer(waiting, None, Ok(Err(Gate::NoSpeech)), (begun, Duration::ZERO));
         }
         let first = &batch.first()?.job;
         if let Some(among) = first.among.clone() {
@@ -324,13 +324,13 @@ impl Engine {
             Ok(texts) => {
                 for (waiting, heard) in batch.into_iter().zip(texts) {
                     let gated = gated(&language, heard, waiting.job.segment.voiced);
-                    self.answer(waiting, None, Ok(gated), begun, compute);
+                    self.answer(waiting, None, Ok(gated), (begun, compute));
                 }
                 Some(true)
             }
             Err(failure) => {
                 for waiting in batch {
-                    self.answer(waiting, None, Err(AsrFailure::Engine), begun, compute);
+                    self.answer(waiting, None, Err(AsrFailure::Engine), (begun, compute));
                 }
                 (failure == Failure::Model).then_some(false)
             }
@@ -357,11 +357,11 @@ impl Engine {
             Ok((heard, texts)) => {
                 let text = texts.into_iter().next().unwrap_or_default();
                 let gated = gated(&heard.language, text, segment.voiced);
-                self.answer(waiting, Some(heard), Ok(gated), begun, compute);
+                self.answer(waiting, Some(heard), Ok(gated), (begun, compute));
                 true
             }
             Err(_) => {
-                self.answer(waiting, None, Err(AsrFailure::Engine), begun, compute);
+                self.answer(waiting, None, Err(AsrFailure::Engine), (begun, compute));
                 false
             }
         }
@@ -377,7 +377,7 @@ impl Engine {
 
     fn turn_away(&self, away: Vec<TurnedAway>, now: Instant) {
         for (waiting, failure) in away {
-            self.answer(waiting, None, Err(failure), now, Duration::ZERO);
+            self.answer(waiting, None, Err(failure), (now, Duration::ZERO));
         }
     }
 
@@ -386,8 +386,7 @@ impl Engine {
         Waiting { job, since }: Waiting,
         detected: Option<LanguageHeard>,
         result: Result<Result<String, Gate>, AsrFailure>,
-        begun: Instant,
-        compute: Duration,
+        (begun, compute): (Instant, Duration),
     ) {
         let Job { call, utterance, purpose, to, reply, .. } = job;
         let queued = begun.saturating_duration_since(since);

@@ -31,7 +31,6 @@ unsafe extern "C" {
 
 /// What CTranslate2 calls in place of `dnnl_gemm_u8s8s32`; arguments and status are the same.
 #[rustfmt::skip]
-#[expect(clippy::too_many_arguments, reason = "the C function's own")]
 #[unsafe(no_mangle)]
 unsafe extern "C" fn __wrap_dnnl_gemm_u8s8s32(
     transa: c_char, transb: c_char, offsetc: c_char, m: i64, n: i64, k: i64, alpha: f32,

@@ -75,10 +75,13 @@ fn judge(name: &str, loaded: Duration, heard: Duration) -> Finding {
 }
 
 fn failed(config: &Config, error: &LoadError) -> Finding {
+    let get = || format!("`{}`, or set asr.model to a folder that holds one", fetch(config));
     let todo = match error {
         LoadError::NotBuilt => "build with the feature `whisper` (it is on by default)".to_owned(),
         LoadError::Threads(_) => "allow this user more threads".to_owned(),
-        _ => format!("`{}`, or set asr.model to a folder that holds one", fetch(config)),
+        LoadError::Find(_) => get(),
+        #[cfg(feature = "whisper")]
+        LoadError::Model(_) => get(),
     };
     Finding::failed(MODEL, error.to_string(), todo)
 }
