@@ -10,6 +10,7 @@ use super::{
 };
 
 #[derive(Debug, clap::Subcommand)]
+#[command(after_help = "Example:\n  sidetone policy show us-tsr")]
 pub enum PolicyCommand {
     /// The shipped policies.
     #[command(after_help = "Example:\n  sidetone policy list")]

@@ -39,7 +39,10 @@ enum Command {
         id: i64,
     },
     /// Send again, under the same id, as if it were new.
-    #[command(after_help = "Examples:\n  sidetone webhooks replay 42\n  sidetone webhooks replay --dead")]
+    #[command(
+        override_usage = "sidetone webhooks replay <ID>\n       sidetone webhooks replay --dead",
+        after_help = "Examples:\n  sidetone webhooks replay 42\n  sidetone webhooks replay --dead"
+    )]
     Replay {
         /// Its number in the list; a delivered one is sent again too.
         #[arg(required_unless_present = "dead", conflicts_with = "dead")]
