@@ -1,5 +1,6 @@
 //! A day of a campaign in virtual time: the real store and the real decisions (claims, pace, hours, retries, leases given
-//! back), with calls that only pretend. One of the sidecars dies at noon with its calls and is back an hour later.
+//! back), with calls that only pretend. One of the sidecars dies with its calls, soon after New York may be called, and
+//! comes back an hour later.
 
 use std::{
     cmp::Reverse,
@@ -187,13 +188,13 @@ impl World {
     async fn until(&mut self, end: i64) -> anyhow::Result<()> {
         let mut now = START_MS;
         let dies = (self.sidecars.len() > 1).then_some(1);
-        let (noon, back) = (START_MS + 12 * HOUR_MS, START_MS + 13 * HOUR_MS);
+        let (dead, back) = (START_MS + 13 * HOUR_MS + HOUR_MS / 20, START_MS + 14 * HOUR_MS);
         let mut settled = false;
         while now < end {
             if let Some(sidecar) = dies {
-                if now >= noon && self.sidecars[sidecar].alive && !settled {
+                if now >= dead && self.sidecars[sidecar].alive && !settled {
                     self.sidecars[sidecar].alive = false;
-                } else if now >= noon + 10_000 && !settled {
+                } else if now >= dead + 10_000 && !settled {
                     self.give_back(sidecar, now).await?;
                     settled = true;
                 } else if now >= back {
