@@ -413,7 +413,12 @@ impl Dialer {
         first_error
     }
 
-    fn place_one(&mut self, campaign: &Campaign, (claim, earlier): (Claimed, Option<Verdict>), way: usize) -> Result<(), PlaceError> {
+    fn place_one(
+        &mut self,
+        campaign: &Campaign,
+        (claim, earlier): (Claimed, Option<Verdict>),
+        way: usize,
+    ) -> Result<(), PlaceError> {
         let spec = self.spec(campaign, (claim, earlier), way);
         let now = self.started.elapsed();
         let Some(line) = self.lines.start(way, now) else {
@@ -426,7 +431,12 @@ impl Dialer {
         Ok(())
     }
 
-    fn spec(&self, campaign: &Campaign, (claim, earlier): (Claimed, Option<Verdict>), way: usize) -> CallSpec {
+    fn spec(
+        &self,
+        campaign: &Campaign,
+        (claim, earlier): (Claimed, Option<Verdict>),
+        way: usize,
+    ) -> CallSpec {
         let terms = &campaign.terms;
         let usual = || campaign.caller_id.clone().unwrap_or_else(|| self.settings.caller_id.clone());
         CallSpec {

@@ -22,13 +22,14 @@ static TINY_EN: LazyLock<Arc<Whisper>> = LazyLock::new(|| load("tiny.en", Contex
 fn load(name: &str, context: Context) -> Arc<Whisper> {
     let asr = config::Asr { model: name.to_owned(), ..Default::default() };
     let path = models::find(&asr).unwrap_or_else(|error| panic!("{error}"));
-    Arc::new(Whisper::load(&path, Options { context, ..Options::default() }).unwrap())
+    Arc::new(Whisper::load(&path, Options { context, ..Options::default() }).expect("the model loads"))
 }
 
 /// The first `seconds` of a recording, as a call's session hands it over.
 fn segment(file: &str, seconds: f64) -> Segment {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(file);
-    let mut pcm = audio::read(&path).unwrap().at_rate(asr::SAMPLE_RATE).unwrap();
+    let mut pcm =
+        audio::read(&path).expect("the clip is there").at_rate(asr::SAMPLE_RATE).expect("8 kHz becomes 16");
     pcm.truncate((seconds * f64::from(asr::SAMPLE_RATE)) as usize);
     let voiced = Duration::from_secs_f64(pcm.len() as f64 / f64::from(asr::SAMPLE_RATE));
     Segment { pcm: pcm.into(), voiced }
@@ -40,7 +41,7 @@ fn words(text: &str) -> String {
 }
 
 fn hear(whisper: &Whisper, language: &str, segment: Segment) -> String {
-    words(&whisper.recognize(language, &[segment]).unwrap()[0].text)
+    words(&whisper.recognize(language, &[segment]).expect("a transcript")[0].text)
 }
 
 #[test]
@@ -155,7 +156,7 @@ async fn noise_music_and_silence_are_never_words() {
 async fn ask(engine: &AsrHandle, segment: Segment) -> JobDone {
     let (reply, mut answers) = mpsc::channel(1);
     let job = Job {
-        call: CallId::new("call").unwrap(),
+        call: CallId::new("call").expect("an id"),
         utterance: UtteranceId(1),
         purpose: Purpose::Amd,
         language: "en".into(),
@@ -165,8 +166,8 @@ async fn ask(engine: &AsrHandle, segment: Segment) -> JobDone {
         deadline: Instant::now() + Duration::from_secs(60),
         reply,
     };
-    engine.submit(job).unwrap();
-    answers.recv().await.unwrap()
+    engine.submit(job).expect("there is room");
+    answers.recv().await.expect("an answer")
 }
 
 #[test]

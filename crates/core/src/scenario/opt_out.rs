@@ -49,10 +49,8 @@ mod tests {
     }
 
     fn outcome(action: Action) -> String {
-        match action {
-            Action::Hangup { outcome, .. } => outcome,
-            other => panic!("{other:?}"),
-        }
+        let Action::Hangup { outcome, .. } = action else { panic!("{action:?}") };
+        outcome
     }
 
     #[test]
