@@ -46,10 +46,7 @@ pub(super) fn settle(result: anyhow::Result<ExitCode>) -> anyhow::Result<ExitCod
         Ok(code) => return Ok(code),
         Err(error) => error,
     };
-    let is_pipe = |cause: &(dyn std::error::Error + 'static)| {
-        cause.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
-    };
-    if error.chain().any(is_pipe) {
+    if is_closed_pipe(&error) {
         return Ok(ExitCode::SUCCESS);
     }
     match error.downcast_ref::<StoreError>() {
@@ -72,5 +69,55 @@ pub(super) fn settle(result: anyhow::Result<ExitCode>) -> anyhow::Result<ExitCod
             | StoreError::Closed,
         )
         | None => Err(error),
+    }
+}
+
+/// Whether nobody reads our output any more. Only what writes it is asked: a database may lose its connection in the same
+/// words.
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    let kind = if let Some(csv) = error.downcast_ref::<csv::Error>() {
+        let csv::ErrorKind::Io(error) = csv.kind() else { return false };
+        Some(error.kind())
+    } else if let Some(json) = error.downcast_ref::<serde_json::Error>() {
+        json.io_error_kind()
+    } else {
+        error.downcast_ref::<io::Error>().map(io::Error::kind)
+    };
+    kind == Some(io::ErrorKind::BrokenPipe)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Nobody reads.
+    struct Closed;
+
+    impl io::Write for Closed {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::BrokenPipe.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Err(io::ErrorKind::BrokenPipe.into())
+        }
+    }
+
+    #[test]
+    fn a_reader_that_has_enough_is_no_error() {
+        let line = writeln!(Closed, "x").unwrap_err();
+        let json = serde_json::to_writer(Closed, "x").unwrap_err();
+        let mut csv = csv::WriterBuilder::new().buffer_capacity(1).from_writer(Closed);
+        let csv = csv.write_record(["more", "than", "fits"]).unwrap_err();
+        for error in [anyhow::Error::new(line), json.into(), csv.into()] {
+            assert!(is_closed_pipe(&error), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn a_database_that_is_gone_is_one() {
+        let lost = sqlx::Error::Io(io::ErrorKind::BrokenPipe.into());
+        let error = anyhow::Error::new(StoreError::Sql(lost));
+        assert!(!is_closed_pipe(&error) && settle(Err(error)).is_err());
     }
 }
