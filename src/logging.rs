@@ -51,9 +51,13 @@ pub fn mask_number(number: &str) -> String {
 }
 
 /// The switch's client logs what it sends at debug, and that holds numbers and stream tokens: errors only, whatever
-/// was asked for. What matters of its warnings, the adapter says itself.
+/// was asked for. What matters of its warnings, the adapter says itself. The database's warns of slow statements with
+/// their whole text, which for a list's rows is a page.
 fn filter(level: &str) -> Result<EnvFilter, LoggingError> {
     let refused = || LoggingError::Level { level: level.to_owned() };
-    let quiet: Directive = "freeswitch_esl_tokio=error".parse().map_err(|_| refused())?;
-    Ok(EnvFilter::try_new(level).map_err(|_| refused())?.add_directive(quiet))
+    let mut filter = EnvFilter::try_new(level).map_err(|_| refused())?;
+    for quiet in ["freeswitch_esl_tokio=error", "sqlx::query=error"] {
+        filter = filter.add_directive(quiet.parse::<Directive>().map_err(|_| refused())?);
+    }
+    Ok(filter)
 }

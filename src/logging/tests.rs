@@ -21,6 +21,7 @@ fn the_switch_client_stays_quiet_whatever_is_asked() {
         let text = filter(level).expect("a level").to_string();
         assert!(text.contains("freeswitch_esl_tokio=error"), "{text}");
         assert!(!text.contains("freeswitch_esl_tokio=trace"), "{text}");
+        assert!(text.contains("sqlx::query=error"), "{text}");
     }
     assert!(filter("sidetone=loud").is_err());
 }
