@@ -20,7 +20,7 @@ use crate::store::{Store, scratch::ScratchPostgres};
     Exit code 1: the day's books do not balance.")]
 pub struct CampaignArgs {
     /// Contacts read, waiting, and called in the day.
-    #[arg(long, value_name = "N", default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(1000..))]
+    #[arg(long, value_name = "N", default_value_t = 20_000, value_parser = clap::value_parser!(u32).range(1000..))]
     contacts: u32,
     /// Those who share the day's campaign.
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=20))]

@@ -18,8 +18,8 @@ use account::Seen;
 use sidecar::Sidecar;
 
 use crate::{
-    bench::Random,
     config::Config,
+    random::Random,
     sim::DropStream,
     store::{LEASE, NewCampaign, NewContact, Store, now_ms, scratch::ScratchPostgres},
 };

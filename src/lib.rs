@@ -15,6 +15,7 @@ pub mod http;
 pub mod logging;
 pub mod media;
 pub mod metrics;
+mod random;
 pub mod reexec;
 pub mod scenario_file;
 pub mod session;

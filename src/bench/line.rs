@@ -2,10 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::random::Random;
 use crate::{
     asr::SAMPLE_RATE,
     audio::{ResampleError, resample},
+    random::Random,
 };
 
 /// The noise is so much fainter than the speech, as a ratio of amplitudes: 12 dB.

@@ -7,11 +7,9 @@ pub mod load;
 mod meter;
 mod peer;
 mod process;
-mod random;
 pub mod run;
 pub mod stream;
 pub mod tune;
 mod wer;
 
 pub use peer::PeerError;
-pub(crate) use random::Random;

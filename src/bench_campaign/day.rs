@@ -1,5 +1,5 @@
 //! A day of a campaign in virtual time: the real store and the real decisions (claims, pace, hours, retries, leases given
-//! back), with calls that only pretend. One of the sidecars dies with its calls, soon after New York may be called, and
+//! back), with calls that only pretend. One of the sidecars dies with its calls, soon after London may be called, and
 //! comes back an hour later.
 
 use std::{
@@ -18,7 +18,7 @@ use sidetone_core::{
 
 use super::{audit, measure::rounded};
 use crate::{
-    bench::Random,
+    random::Random,
     store::{
         Campaign, CampaignCounts, Cohort, FinishedCall, NewCampaign, NewContact, NewImport, Store, Terms,
     },
@@ -124,6 +124,8 @@ pub(super) async fn run(plan: &Plan, folder: &Path) -> anyhow::Result<(Day, audi
     let counts = store.campaign_counts(world.campaign.id).await?;
     let books = audit::balance(&store, &world.campaign, &world.dialled, (plan.contacts, &counts)).await?;
     let lost = counts.by_disposition.get(&Disposition::Lost).copied().unwrap_or(0);
+    // A crash that nobody was talking in would prove nothing.
+    anyhow::ensure!(plan.sidecars == 1 || lost > 0, "the sidecar that died had no call: another --seed");
     for sidecar in &world.sidecars {
         sidecar.store.close().await;
     }
@@ -188,7 +190,7 @@ impl World {
     async fn until(&mut self, end: i64) -> anyhow::Result<()> {
         let mut now = START_MS;
         let dies = (self.sidecars.len() > 1).then_some(1);
-        let (dead, back) = (START_MS + 13 * HOUR_MS + HOUR_MS / 20, START_MS + 14 * HOUR_MS);
+        let (dead, back) = (START_MS + 8 * HOUR_MS + HOUR_MS / 120, START_MS + 9 * HOUR_MS);
         let mut settled = false;
         while now < end {
             if let Some(sidecar) = dies {

@@ -12,6 +12,7 @@ use std::{
 use tokio::time::Instant;
 
 use super::event::{Event, Format};
+use crate::random::Random;
 
 /// FreeSWITCH's own queue is so long; then it drops the newest.
 const LISTENER_QUEUE: usize = 100_000;
@@ -56,7 +57,7 @@ impl Hub {
 
     /// A number in 0..1, the same for the same seed.
     pub(super) fn chance(&self) -> f64 {
-        lock(&self.random).next()
+        lock(&self.random).chance()
     }
 
     pub(super) fn listen(&self) -> Arc<Listener> {
@@ -85,8 +86,8 @@ impl Hub {
         } else if batch.len() > 1 && reorder > 0.0 {
             let mut random = lock(&self.random);
             for i in 0..batch.len() {
-                if random.next() < reorder {
-                    let other = (random.next() * batch.len() as f64) as usize;
+                if random.chance() < reorder {
+                    let other = (random.chance() * batch.len() as f64) as usize;
                     let last = batch.len() - 1;
                     batch.swap(i, other.min(last));
                 }
@@ -152,19 +153,6 @@ impl Wants {
         let passes = self.filters.is_empty()
             || self.filters.iter().any(|(n, v)| event.headers.iter().any(|(hn, hv)| hn == n && hv == v));
         (self.all || named) && passes
-    }
-}
-
-/// SplitMix64: small, and the same everywhere for the same seed.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> f64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ (z >> 31)) >> 11) as f64 / (1u64 << 53) as f64
     }
 }
 
