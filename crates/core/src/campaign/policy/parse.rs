@@ -4,6 +4,7 @@ use std::{sync::LazyLock, time::Duration};
 
 use super::{Policy, Rule};
 use crate::{
+    call::{CONNECT_WITHIN, millis},
     campaign::{
         AbandonLimit,
         hours::{Holiday, Hours, Window},
@@ -112,7 +113,7 @@ impl Reader<'_> {
             notice: text("notice"),
             hours: self.hours(&fields).into_iter().collect(),
             ring_ms: span("ring"),
-            connect_ms: span("connect"),
+            connect_ms: fields.get("connect").and_then(|at| self.connect(&at)),
             abandoned: fields.get("abandoned").and_then(|at| self.abandoned(&at)),
             per_day,
             per_30_days,
@@ -266,6 +267,16 @@ impl Reader<'_> {
     }
 
     /// `2s`, `15s`, `72h`, `60d`, in milliseconds.
+    /// What counts as late is the same in every campaign's ledger.
+    fn connect(&self, at: &At<'_>) -> Option<u64> {
+        let ms = self.span(at)?;
+        let judged = ms == millis(CONNECT_WITHIN);
+        if !judged {
+            self.0.error(at, "the ledger counts from 2 s on: write 2s, or leave it out");
+        }
+        judged.then_some(ms)
+    }
+
     fn span(&self, at: &At<'_>) -> Option<u64> {
         let text = at.text(self.0)?;
         let split = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());

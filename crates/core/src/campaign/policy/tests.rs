@@ -138,6 +138,7 @@ fn what_is_wrong_is_named_by_line_and_key() {
         ("hours: {}\n", "opens on no day"),
         ("holidays: [05-01]\n", "means nothing without `hours`"),
         ("hours: {daily: [09:00-12:00]}\nholidays: [02-30]\n", "6:12: holidays[0]: `02-30` is no holiday"),
+        ("connect: 3s\n", "5:10: connect: the ledger counts from 2 s on"),
         ("ring: soon\n", "5:7: ring: `soon` is no time"),
         ("abandoned: {most: 3, within: 24h}\n", "abandoned.most: `3` is no share: write 3%"),
         ("abandoned: {most: 3%}\n", "`within` is missing"),
