@@ -408,7 +408,7 @@ impl Dialer {
         }
         if let Some(reason) = held {
             tracing::error!(campaign = campaign.name, reason, "paused");
-            self.store.hold_campaign(campaign.id, &reason).await?;
+            self.store.hold_campaign(campaign.id, &reason, now_ms()).await?;
         }
         first_error
     }

@@ -64,7 +64,7 @@ async fn judge(
     }
     match brake {
         Brake::Hold => {
-            if store.hold_campaign(campaign.id, &why).await? {
+            if store.hold_campaign(campaign.id, &why, now_ms).await? {
                 tracing::error!(campaign = campaign.name, why, "paused");
             }
         }

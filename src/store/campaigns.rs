@@ -285,7 +285,7 @@ impl Store {
     ///
     /// # Errors
     /// The database's.
-    pub async fn hold_campaign(&self, id: i64, note: &str) -> Result<bool, StoreError> {
+    pub async fn hold_campaign(&self, id: i64, note: &str, now_ms: i64) -> Result<bool, StoreError> {
         let mut tx = self.write().await?;
         let held = sqlx::query("update campaigns set state = $1, note = $2 where id = $3 and state = $4")
             .bind(word(CampaignState::Paused))
@@ -296,7 +296,7 @@ impl Store {
             .await?;
         let held = held.rows_affected() > 0;
         if held {
-            self.tell_campaign(&mut tx, WebhookEvent::CampaignPaused, id, super::now_ms()).await?;
+            self.tell_campaign(&mut tx, WebhookEvent::CampaignPaused, id, now_ms).await?;
         }
         tx.commit().await?;
         Ok(held)

@@ -105,8 +105,8 @@ async fn a_try_that_took_too_long_does_not_undo_a_later_one(db: Db) {
 async fn a_campaign_that_is_held_or_done_is_told_of(db: Db) {
     let store = told(&db).await;
     let spring = running(&store, 0).await;
-    assert!(store.hold_campaign(spring.id, "too many abandoned calls").await.unwrap());
-    assert!(!store.hold_campaign(spring.id, "again").await.unwrap());
+    assert!(store.hold_campaign(spring.id, "too many abandoned calls", NOW).await.unwrap());
+    assert!(!store.hold_campaign(spring.id, "again", NOW).await.unwrap());
     store.control_campaign("spring", Control::Resume, NOW).await.unwrap();
     assert!(store.finish_campaign(spring.id, NOW).await.unwrap());
     let written = store.webhooks(None, 10).await.unwrap();
