@@ -190,8 +190,9 @@ impl World {
     async fn until(&mut self, end: i64) -> anyhow::Result<()> {
         let mut now = START_MS;
         let dies = (self.sidecars.len() > 1).then_some(1);
-        let (dead, back) = (START_MS + 8 * HOUR_MS + HOUR_MS / 120, START_MS + 9 * HOUR_MS);
-        let mut settled = false;
+        // The clock leaps a minute at most: by then London's first calls are under way.
+        let (dead, back) = (START_MS + 8 * HOUR_MS + HOUR_MS / 40, START_MS + 9 * HOUR_MS);
+        let (mut settled, mut first) = (false, 0);
         while now < end {
             if let Some(sidecar) = dies {
                 if now >= dead && self.sidecars[sidecar].alive && !settled {
@@ -205,8 +206,11 @@ impl World {
             }
             self.end_calls(now).await?;
             let mut claimed = 0;
-            for sidecar in 0..self.sidecars.len() {
-                claimed += self.tick(sidecar, now).await?;
+            // Whoever looks first finds most room: each in its turn.
+            first = (first + 1) % self.sidecars.len();
+            for turn in 0..self.sidecars.len() {
+                let sidecar = (first + turn) % self.sidecars.len();
+                claimed += self.tick(sidecar, turn, now).await?;
             }
             now += TICK_MS;
             if claimed == 0 {
@@ -219,9 +223,9 @@ impl World {
     }
 
     /// What the dialer does at each look. Sidecars look one after another, a part of the tick apart.
-    async fn tick(&mut self, index: usize, now: i64) -> anyhow::Result<usize> {
+    async fn tick(&mut self, index: usize, turn: usize, now: i64) -> anyhow::Result<usize> {
         let of_all = i64::try_from(self.sidecars.len()).unwrap_or(1);
-        let now = now + i64::try_from(index).unwrap_or(0) * TICK_MS / of_all;
+        let now = now + i64::try_from(turn).unwrap_or(0) * TICK_MS / of_all;
         let sidecar = &mut self.sidecars[index];
         if !sidecar.alive {
             return Ok(0);
