@@ -25,12 +25,23 @@ pub struct CampaignArgs {
     /// Those who share the day's campaign.
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=20))]
     sidecars: u32,
+    /// Only this part.
+    #[arg(long, value_enum)]
+    only: Option<Part>,
     /// Leave PostgreSQL out.
     #[arg(long)]
     no_postgres: bool,
     /// The same seed lets the same people answer.
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Part {
+    /// The list read and its contacts claimed, on each database.
+    Store,
+    /// The day in virtual time.
+    Day,
 }
 
 /// One database's side.
@@ -46,13 +57,15 @@ struct Database {
 struct Report {
     contacts: u32,
     sidecars: u32,
-    sqlite: Database,
+    /// Null where it is left out.
+    sqlite: Option<Database>,
     /// Null where it is left out or not installed.
     postgres: Option<Database>,
-    day: day::Day,
+    /// Null where it is left out.
+    day: Option<day::Day>,
     /// The day's.
     #[serde(flatten)]
-    books: audit::Books,
+    books: Option<audit::Books>,
 }
 
 impl CampaignArgs {
@@ -62,28 +75,47 @@ impl CampaignArgs {
     /// What kept it from running. What it finds is in the report.
     pub async fn run(self, json: bool) -> anyhow::Result<ExitCode> {
         let folder = tempfile::Builder::new().prefix("sidetone-bench-").tempdir()?;
+        let mut report = Report {
+            contacts: self.contacts,
+            sidecars: self.sidecars,
+            sqlite: None,
+            postgres: None,
+            day: None,
+            books: None,
+        };
+        if self.only != Some(Part::Day) {
+            (report.sqlite, report.postgres) = self.databases(folder.path()).await?;
+        }
+        let mut right = true;
+        if self.only != Some(Part::Store) {
+            progress("a day");
+            let plan = day::Plan { contacts: self.contacts, sidecars: self.sidecars, seed: self.seed };
+            let (day, books) = day::run(&plan, folder.path()).await?;
+            right = books.balance() && day.outside_hours == 0;
+            (report.day, report.books) = (Some(day), Some(books));
+        }
+        report.show(json)?;
+        Ok(ExitCode::from(u8::from(!right)))
+    }
+
+    /// SQLite's side and, where it is wanted and installed, PostgreSQL's.
+    async fn databases(&self, folder: &Path) -> anyhow::Result<(Option<Database>, Option<Database>)> {
         progress("the list, SQLite");
-        let list = import::write_list(folder.path(), self.contacts)?;
-        let url = format!("sqlite:{}", folder.path().join("bench.db").display());
-        let sqlite = self.database(&url, folder.path(), &list).await?;
+        let list = import::write_list(folder, self.contacts)?;
+        let url = format!("sqlite:{}", folder.join("bench.db").display());
+        let sqlite = self.database(&url, folder, &list).await?;
         let mut postgres = None;
         if !self.no_postgres {
             match tokio::task::spawn_blocking(ScratchPostgres::start_durable).await? {
                 Ok(server) => {
                     progress("PostgreSQL");
                     let url = server.database().await?;
-                    postgres = Some(self.database(&url, folder.path(), &list).await?);
+                    postgres = Some(self.database(&url, folder, &list).await?);
                 }
                 Err(error) => progress(format_args!("PostgreSQL is left out: {error}")),
             }
         }
-        progress("a day");
-        let plan = day::Plan { contacts: self.contacts, sidecars: self.sidecars, seed: self.seed };
-        let (day, books) = day::run(&plan, folder.path()).await?;
-        let report =
-            Report { contacts: self.contacts, sidecars: self.sidecars, sqlite, postgres, day, books };
-        report.show(json)?;
-        Ok(ExitCode::from(u8::from(!report.books.balance() || report.day.outside_hours > 0)))
+        Ok((Some(sqlite), postgres))
     }
 
     async fn database(&self, url: &str, folder: &Path, list: &Path) -> anyhow::Result<Database> {
@@ -109,12 +141,12 @@ impl Report {
             serde_json::to_writer_pretty(&mut out, self)?;
             return Ok(writeln!(out)?);
         }
-        for (name, database) in [("SQLite", Some(&self.sqlite)), ("PostgreSQL", self.postgres.as_ref())] {
+        for (name, database) in [("SQLite", self.sqlite.as_ref()), ("PostgreSQL", self.postgres.as_ref())] {
             let Some(Database { import, claim }) = database else { continue };
             writeln!(out, "{name}\n{import}\n{claim}")?;
         }
-        let day::Day { dialled, lost, counts, wall_s, .. } = &self.day;
-        let books = &self.books;
+        let (Some(day), Some(books)) = (&self.day, &self.books) else { return Ok(()) };
+        let day::Day { dialled, lost, counts, wall_s, .. } = day;
         writeln!(
             out,
             "A day with {} sidecars, in {wall_s:.0} s\n  {} contacts: {} done, {} wait; {dialled} calls, {lost} lost with a \
