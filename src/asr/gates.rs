@@ -3,7 +3,10 @@
 use std::{io::Write, time::Duration};
 
 use flate2::{Compression, write::ZlibEncoder};
-use sidetone_core::{call::Gate, text::PhrasePack};
+use sidetone_core::{
+    call::{Gate, Purpose},
+    text::PhrasePack,
+};
 
 use super::{Recognized, Segment};
 
@@ -16,10 +19,16 @@ const LOW_SCORE: f32 = -1.0;
 /// With so much voice, the voice activity detector knows better than Whisper that somebody speaks.
 const MUCH_VOICE: Duration = Duration::from_secs(1);
 const LOW_SCORE_OF_VOICE: f32 = -1.5;
+/// A partial looks at a voice that already stood out of what else is heard on the call: so much of it is a person's,
+/// however little of it was understood.
+const LOW_SCORE_OF_SPEAKER: f32 = -2.75;
+const SPEAKER: Duration = Duration::from_millis(500);
 /// Faster than anybody speaks.
 const WORDS_PER_SECOND: f64 = 7.0;
-/// The VAD cuts a word's soft ends off, so short answers get this much grace.
+/// The VAD cuts a word's soft ends off, so short answers get this much grace; the first look at an interruption, in the
+/// middle of it, less.
 const SPARE_WORDS: f64 = 2.0;
+const SPARE_WORDS_BEGUN: f64 = 1.0;
 const COMPRESSION_RATIO: f64 = 2.4;
 /// "No no no" and "hello? hello? hello?" are people; five and more in a row is a loop.
 const WORD_LOOP: usize = 5;
@@ -31,15 +40,15 @@ pub fn before(segment: &Segment) -> Option<Gate> {
     (segment.voiced < LEAST_VOICED || peak_rms(&segment.pcm) < LEAST_RMS).then_some(Gate::NoSpeech)
 }
 
-/// Refuses text that the audio cannot have said. `voiced`: how much of the audio is voice.
+/// Refuses text that the audio cannot have said. `voiced`: how much of the audio is voice. `purpose`: what it was asked
+/// for.
 #[must_use]
-pub fn gate(language: &str, heard: &Recognized, voiced: Duration) -> Option<Gate> {
+pub fn gate(language: &str, heard: &Recognized, voiced: Duration, purpose: Purpose) -> Option<Gate> {
     let words = words(&heard.text);
     if words.is_empty() {
         return Some(Gate::Empty);
     }
-    let low = if voiced >= MUCH_VOICE { LOW_SCORE_OF_VOICE } else { LOW_SCORE };
-    if heard.no_speech > NO_SPEECH && heard.score < low {
+    if heard.no_speech > NO_SPEECH && heard.score < lowest_score(voiced, purpose) {
         return Some(Gate::NoSpeech);
     }
     if is_invented(language, &words, heard) {
@@ -48,8 +57,22 @@ pub fn gate(language: &str, heard: &Recognized, voiced: Duration) -> Option<Gate
     if is_loop(&words) || compression_ratio(&heard.text) > COMPRESSION_RATIO {
         return Some(Gate::Repetition);
     }
-    let most = WORDS_PER_SECOND * voiced.as_secs_f64() + SPARE_WORDS;
-    (words.len() as f64 > most).then_some(Gate::TooFast)
+    let begun = purpose == Purpose::Partial && voiced < SPEAKER;
+    let spare = if begun { SPARE_WORDS_BEGUN } else { SPARE_WORDS };
+    let most = WORDS_PER_SECOND * voiced.as_secs_f64() + spare;
+    // "c'est qu'il" is two words to whoever says it.
+    (heard.text.split_whitespace().count() as f64 > most).then_some(Gate::TooFast)
+}
+
+/// The lowest score with which a text is believed although the model hears no speech.
+fn lowest_score(voiced: Duration, purpose: Purpose) -> f32 {
+    if purpose == Purpose::Partial && voiced >= SPEAKER {
+        LOW_SCORE_OF_SPEAKER
+    } else if voiced >= MUCH_VOICE {
+        LOW_SCORE_OF_VOICE
+    } else {
+        LOW_SCORE
+    }
 }
 
 /// Beginnings of subtitle credits, which go on with a name: refused wherever they stand. Inventions that are whole
@@ -149,7 +172,7 @@ mod tests {
     }
 
     fn judge(language: &str, text: &str, voiced_ms: u64) -> Option<Gate> {
-        gate(language, &heard(text), Duration::from_millis(voiced_ms))
+        gate(language, &heard(text), Duration::from_millis(voiced_ms), Purpose::Amd)
     }
 
     #[test]
@@ -183,17 +206,25 @@ mod tests {
         assert_eq!(judge("fr", "Sous-titrage Société Radio-Canada", 3000), Some(Gate::Blocklist));
         assert_eq!(judge("de", "Untertitel der Amara.org-Community", 3000), Some(Gate::Blocklist));
         let unsure = Recognized { score: -1.2, ..heard("Merci.") };
-        assert_eq!(gate("fr", &unsure, Duration::from_secs(1)), Some(Gate::Blocklist));
+        assert_eq!(gate("fr", &unsure, Duration::from_secs(1), Purpose::EndOfTurn), Some(Gate::Blocklist));
     }
 
     #[test]
     fn a_doubtful_text_is_no_speech() {
         let unsure = Recognized { score: -1.4, no_speech: 0.8, ..heard("I will go there") };
-        assert_eq!(gate("en", &unsure, Duration::from_millis(900)), Some(Gate::NoSpeech));
+        let gate = |heard: &Recognized, voiced_ms, purpose| {
+            gate("en", heard, Duration::from_millis(voiced_ms), purpose)
+        };
+        assert_eq!(gate(&unsure, 900, Purpose::Amd), Some(Gate::NoSpeech));
         // So much voice is speech, though a worse score still says that these are not its words.
-        assert_eq!(gate("en", &unsure, Duration::from_secs(2)), None);
+        assert_eq!(gate(&unsure, 2000, Purpose::Amd), None);
         let worse = Recognized { score: -1.6, ..unsure };
-        assert_eq!(gate("en", &worse, Duration::from_secs(2)), Some(Gate::NoSpeech));
+        assert_eq!(gate(&worse, 2000, Purpose::EndOfTurn), Some(Gate::NoSpeech));
+        // Whoever already stands out is a person sooner; a short sound is not.
+        assert_eq!(gate(&worse, 560, Purpose::Partial), None);
+        assert_eq!(gate(&worse, 300, Purpose::Partial), Some(Gate::NoSpeech));
+        let worst = Recognized { score: -3.0, ..worse };
+        assert_eq!(gate(&worst, 2000, Purpose::Partial), Some(Gate::NoSpeech));
     }
 
     #[test]

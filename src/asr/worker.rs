@@ -323,7 +323,7 @@ impl Engine {
         match outcome {
             Ok(texts) => {
                 for (waiting, heard) in batch.into_iter().zip(texts) {
-                    let gated = gated(&language, heard, waiting.job.segment.voiced);
+                    let gated = gated(&language, heard, &waiting.job);
                     self.answer(waiting, None, Ok(gated), (begun, compute));
                 }
                 Some(true)
@@ -356,7 +356,7 @@ impl Engine {
         match outcome {
             Ok((heard, texts)) => {
                 let text = texts.into_iter().next().unwrap_or_default();
-                let gated = gated(&heard.language, text, segment.voiced);
+                let gated = gated(&heard.language, text, &waiting.job);
                 self.answer(waiting, Some(heard), Ok(gated), (begun, compute));
                 true
             }
@@ -412,8 +412,8 @@ enum Failure {
     Request,
 }
 
-fn gated(language: &str, heard: Recognized, voiced: Duration) -> Result<String, Gate> {
-    match gates::gate(language, &heard, voiced) {
+fn gated(language: &str, heard: Recognized, job: &Job) -> Result<String, Gate> {
+    match gates::gate(language, &heard, job.segment.voiced, job.purpose) {
         Some(gate) => Err(gate),
         None => Ok(heard.text),
     }

@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use serde::{Deserialize, Serialize};
-use sidetone_core::call::Gate;
+use sidetone_core::call::{Gate, Purpose};
 
 use super::{
     clips::Clip,
@@ -135,7 +135,9 @@ pub fn part(task: &Path) -> anyhow::Result<()> {
     let mut texts = vec![String::new(); segments.len()];
     let mut loops = 0;
     for (at, one) in heard {
-        loops += usize::from(asr::gate(&task.language, &one, segments[at].voiced) == Some(Gate::Repetition));
+        loops += usize::from(
+            asr::gate(&task.language, &one, segments[at].voiced, Purpose::PostCall) == Some(Gate::Repetition),
+        );
         texts[at] = one.text;
     }
     Ok(tell(serde_json::to_string(&Done { cpu_s, wall_s, texts, loops })?)?)

@@ -176,7 +176,7 @@ impl Ear<'_> {
         let Some((heard, took)) = self.recognized(request, segment) else {
             return (Heard::Failed(AsrFailure::Engine), Duration::ZERO);
         };
-        let outcome = match asr::gate(&self.language, &heard, segment.voiced) {
+        let outcome = match asr::gate(&self.language, &heard, segment.voiced, request.purpose) {
             Some(gate) => Heard::Nothing(gate),
             None => Heard::Text(heard.text),
         };

@@ -86,11 +86,25 @@ pub struct BargeIn {
 /// Which look a hypothesis comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Look {
-    /// The person speaks on.
-    Speaking,
+    /// In the middle of it.
+    Partial,
     /// They have fallen silent by themselves.
     Over,
 }
+
+/// How they speak when a hypothesis comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Speaking {
+    pub look: Look,
+    /// Voice so far.
+    pub voiced: Duration,
+    /// Silence since their last voiced frame.
+    pub silence: Duration,
+}
+
+/// Whoever said less and fell silent did not want to interrupt, unless they said so.
+const ASIDE: Duration = Duration::from_millis(500);
+const FELL_SILENT: Duration = Duration::from_millis(80);
 
 impl BargeIn {
     #[must_use]
@@ -109,7 +123,8 @@ impl BargeIn {
     }
 
     /// A hypothesis that passed every gate (empty where a gate refused it).
-    pub fn heard(&mut self, text: &str, look: Look, pack: &PhrasePack) -> Option<BargeInCause> {
+    pub fn heard(&mut self, text: &str, speaking: Speaking, pack: &PhrasePack) -> Option<BargeInCause> {
+        let Speaking { look, voiced, silence } = speaking;
         self.answered = true;
         if self.config.by_voice {
             return None;
@@ -124,9 +139,11 @@ impl BargeIn {
         if look == Look::Over && contradicts {
             return None;
         }
+        let aside = voiced < ASIDE && (look == Look::Over || silence >= FELL_SILENT);
         let words = u32::try_from(pack.content_words(text)).unwrap_or(u32::MAX);
         self.streak = if words > 0 { self.streak + 1 } else { 0 };
-        (words >= self.config.words || self.streak >= self.config.word_streak).then_some(BargeInCause::Words)
+        let enough = words >= self.config.words || self.streak >= self.config.word_streak;
+        (enough && !aside).then_some(BargeInCause::Words)
     }
 
     /// So much voice, and the recogniser has said nothing about it: never against a transcript that came back
@@ -156,9 +173,13 @@ const WORDS_PER_SECOND: f64 = 2.6;
 const ECHO_WORDS: f64 = 4.0;
 /// A single word is an echo only if it is no short one.
 const LONG_WORD: usize = 5;
+/// So many words in a row as they stand in the prompt are its echo; more where its sound is known and was not found in
+/// what was heard: people say "you have" too.
+const ECHO_RUN: usize = 2;
+const ECHO_RUN_KNOWN: usize = 4;
 
-/// What is left of a hypothesis when the words are taken out that the prompt itself has just said: two and more in
-/// a row as they stand in the prompt, or a lone long one. `length`: of the whole prompt, where it is known.
+/// What is left of a hypothesis when the words are taken out that the prompt itself has just said: some in a row as
+/// they stand in the prompt, or a lone long one. `length`: of the whole prompt, where its sound is known.
 #[must_use]
 pub fn without_prompt(heard: &str, prompt: &str, position: Duration, length: Option<Duration>) -> String {
     let (words, prompt) = (tokens(heard), tokens(prompt));
@@ -168,6 +189,7 @@ pub fn without_prompt(heard: &str, prompt: &str, position: Duration, length: Opt
     let window = |seconds: f64| ((seconds * rate).max(0.0) as usize).min(prompt.len());
     let position = position.as_secs_f64();
     let said = &prompt[window(position - ECHO_WORDS)..window(position + ECHO_WORDS / 2.0)];
+    let least = if length.is_some() { ECHO_RUN_KNOWN } else { ECHO_RUN };
     let mut kept = Vec::new();
     let mut at = 0;
     while at < words.len() {
@@ -176,7 +198,7 @@ pub fn without_prompt(heard: &str, prompt: &str, position: Duration, length: Opt
             .max()
             .unwrap_or(0);
         let lone = run == 1 && words.len() == 1 && words[at].len() >= LONG_WORD;
-        if run >= 2 || lone {
+        if run >= least || (run == words.len() && run > 1) || lone {
             at += run;
         } else {
             kept.push(words[at].as_str());

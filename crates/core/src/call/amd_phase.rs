@@ -18,7 +18,7 @@ use crate::{
 /// A beep this late after the answer may still be a machine's.
 const LATE_BEEP: Duration = Duration::from_secs(30);
 /// So much voice in our message, from so long after its start, is a second prompt (the first one's last word is not).
-const CLASH: Duration = Duration::from_millis(400);
+const CLASH: Duration = Duration::from_millis(500);
 const CLASH_GUARD: Duration = Duration::from_millis(200);
 /// Who picks up during a machine's greeting says so in a few words.
 const PICKUP_WORDS: usize = 4;

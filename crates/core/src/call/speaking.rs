@@ -12,7 +12,7 @@ use super::{
     timer::Timer,
 };
 use crate::{
-    barge_in::{BargeIn, BargeInConfig, Look, without_prompt},
+    barge_in::{self, BargeIn, BargeInConfig, Look, without_prompt},
     echo::PromptAudio,
     scenario::{Action, Prompt},
     turn::{Reply, TurnEnd, TurnStep},
@@ -185,16 +185,20 @@ impl Call {
             return;
         }
         let (pack, media) = (self.config.pack, self.ears.media);
+        let speaks = barge_in::Speaking {
+            look: if transcript.purpose == Purpose::EndOfTurn { Look::Over } else { Look::Partial },
+            voiced: turn.voiced(),
+            silence: media.saturating_sub(turn.last_voiced()),
+        };
         let Phase::Speaking(speaking) = &mut self.phase else { return };
         let position = speaking.position(media);
         let length = speaking.audio.as_ref().map(|audio| audio.duration());
         let Speaking { policy: Some(policy), prompt, .. } = speaking else { return };
-        let look = if transcript.purpose == Purpose::EndOfTurn { Look::Over } else { Look::Speaking };
         let cause = match &transcript.outcome {
             Heard::Text(text) => {
-                policy.heard(&without_prompt(text, &prompt.text, position, length), look, pack)
+                policy.heard(&without_prompt(text, &prompt.text, position, length), speaks, pack)
             }
-            Heard::Nothing(_) => policy.heard("", look, pack),
+            Heard::Nothing(_) => policy.heard("", speaks, pack),
             Heard::Failed(_) => None,
         };
         if let Some(cause) = cause {

@@ -9,6 +9,9 @@ use crate::{
     yaml::{At, Finding, Findings, Node},
 };
 
+/// A filler of so many letters may be heard with one wrong.
+const MISHEARD_FILLER: usize = 5;
+
 /// A phrase that speaks for a verdict. `start` and `end` count words of the text; `end` is past the last.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PhraseHit {
@@ -214,10 +217,17 @@ impl PhrasePack {
         self.stop.hits(text).first().map(|hit| hit.phrase)
     }
 
-    /// How many words are left when the fillers are taken out.
+    /// How many words are left when the fillers are taken out, those misheard by a letter among them.
     #[must_use]
     pub fn content_words(&self, text: &str) -> usize {
-        self.fillers.uncovered(text)
+        let nearly = |word: &&String| {
+            word.chars().count() >= MISHEARD_FILLER
+                && self.fillers.phrases().any(|filler| {
+                    filler.len() >= MISHEARD_FILLER && strsim::damerau_levenshtein(word, filler) <= 1
+                })
+        };
+        let words = self.fillers.uncovered(text);
+        words.len() - words.iter().filter(nearly).count()
     }
 
     /// Whether the whole text is something Whisper invents on silence and noise.

@@ -101,14 +101,24 @@ impl<T> PhraseSet<T> {
     #[must_use]
     pub fn covers(&self, text: &str) -> bool {
         let words = fold(text).split(' ').filter(|word| !word.is_empty()).count();
-        words > 0 && self.uncovered(text) == 0
+        words > 0 && self.uncovered(text).is_empty()
     }
 
-    /// How many words of the text belong to no phrase of this set.
+    /// The words of the text, folded, that belong to no phrase of this set.
     #[must_use]
-    pub fn uncovered(&self, text: &str) -> usize {
-        let words = fold(text).split(' ').filter(|word| !word.is_empty()).count();
-        words - self.hits(text).iter().map(|hit| hit.end - hit.start).sum::<usize>()
+    pub fn uncovered(&self, text: &str) -> Vec<String> {
+        let hits = self.hits(text);
+        let words = fold(text);
+        let words = words.split(' ').filter(|word| !word.is_empty()).enumerate();
+        words
+            .filter(|(at, _)| hits.iter().all(|hit| *at < hit.start || hit.end <= *at))
+            .map(|(_, word)| word.to_owned())
+            .collect()
+    }
+
+    /// The phrases, folded.
+    pub fn phrases(&self) -> impl Iterator<Item = &str> {
+        self.entries.iter().map(|entry| entry.phrase.as_str())
     }
 
     fn hit(&self, entry: usize, start: usize, end: usize) -> Hit<'_, T> {

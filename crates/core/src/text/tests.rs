@@ -223,6 +223,8 @@ fn fillers_and_stop_phrases() {
     }
     assert!(!en.is_filler("") && !en.is_filler("no") && !en.is_filler("okay but listen"));
     assert_eq!(en.content_words("okay, I want a coffee"), 4);
+    assert_eq!(pack("de").content_words("Denau."), 0, "a letter misheard");
+    assert_eq!(en.content_words("five"), 1, "not `fine`: too short to tell");
     assert_eq!(en.stop_hit("Wait, who is this?"), Some("wait"));
     assert_eq!(en.stop_hit("the bus stopped"), None);
     assert!(pack("fr").is_filler("Oui, d'accord"));
