@@ -42,9 +42,12 @@ compile:
 model: build ## fetch the default speech model (tiny.en, 71 MB)
 	$(SIDETONE) models get tiny.en
 
-# The French scenario is tested with real speech too, and needs a model that hears French.
+# The French scenario is tested with real speech too, and needs a model that hears French; what measures answering
+# machines hears them twice.
 models-test: setup-npm model
 	$(SIDETONE) models get base
+	$(SIDETONE) models get base.en
+	$(SIDETONE) models get small
 
 demo: model ## 20 simulated calls with real Whisper
 	$(SIDETONE) demo

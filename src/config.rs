@@ -223,6 +223,8 @@ pub struct Asr {
     pub model: String,
     /// Models by language (`en`, `fr`), and `default` for every other; empty: `model` alone.
     pub models: BTreeMap<String, String>,
+    /// Better and slower models, by language and `default`, that have a last word on who answered.
+    pub careful: BTreeMap<String, String>,
     /// Where fetched models are kept; empty: the user's data folder.
     pub models_dir: String,
     /// Where models run.
@@ -280,6 +282,7 @@ impl Default for Asr {
             backend: AsrBackend::Whisper,
             model: "tiny.en".to_owned(),
             models: BTreeMap::new(),
+            careful: BTreeMap::new(),
             models_dir: String::new(),
             device: Device::Cpu,
             compute_type: ComputeType::Int8,
@@ -300,15 +303,21 @@ impl Asr {
     /// `models` names none.
     #[must_use]
     pub fn assigned(&self) -> Vec<(&str, Vec<&str>, bool)> {
-        let default = self.models.get(Self::DEFAULT_MODEL).unwrap_or(&self.model);
-        let mut all: Vec<(&str, Vec<&str>, bool)> = vec![(default, Vec::new(), true)];
-        for (language, model) in self.models.iter().filter(|(key, _)| *key != Self::DEFAULT_MODEL) {
-            match all.iter_mut().find(|(known, ..)| known == model) {
-                Some((_, languages, _)) => languages.push(language),
-                None => all.push((model, vec![language], false)),
-            }
-        }
-        all
+        by_model(&self.models, Some(&self.model))
+    }
+
+    /// The same of the careful ones.
+    #[must_use]
+    pub fn assigned_careful(&self) -> Vec<(&str, Vec<&str>, bool)> {
+        by_model(&self.careful, None)
+    }
+
+    /// Whether a careful model hears a language (`fr`, `fr-CA`) too.
+    #[must_use]
+    pub fn is_careful_in(&self, language: &str) -> bool {
+        let code = crate::asr::primary_language(language);
+        self.backend == AsrBackend::Whisper
+            && (self.careful.contains_key(&code) || self.careful.contains_key(Self::DEFAULT_MODEL))
     }
 
     /// The model that a language (`fr`, `fr-CA`) goes to.
@@ -318,6 +327,23 @@ impl Asr {
         let named = self.models.get(&code).or_else(|| self.models.get(Self::DEFAULT_MODEL));
         named.unwrap_or(&self.model)
     }
+}
+
+/// Models by what goes to each. `default`: what hears the languages that are not named, where the map does not say.
+fn by_model<'a>(
+    models: &'a BTreeMap<String, String>,
+    default: Option<&'a String>,
+) -> Vec<(&'a str, Vec<&'a str>, bool)> {
+    let default = models.get(Asr::DEFAULT_MODEL).or(default);
+    let mut all: Vec<(&str, Vec<&str>, bool)> =
+        default.map(|model| (model.as_str(), Vec::new(), true)).into_iter().collect();
+    for (language, model) in models.iter().filter(|(key, _)| *key != Asr::DEFAULT_MODEL) {
+        match all.iter_mut().find(|(known, ..)| known == model) {
+            Some((_, languages, _)) => languages.push(language),
+            None => all.push((model, vec![language], false)),
+        }
+    }
+    all
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -12,7 +12,7 @@ pub(super) async fn start(config: &Config, given: Option<Arc<dyn Recognizer>>) -
     let asr = config.asr.clone();
     let loaded = tokio::task::spawn_blocking(move || match given {
         Some(recognizer) => {
-            let model = Model { recognizer, languages: Vec::new(), is_default: true };
+            let model = Model { recognizer, languages: Vec::new(), is_default: true, careful: false };
             AsrHandle::launch(vec![model], Tuning::from(&asr), None).map_err(LoadError::Threads)
         }
         None => asr::start(&asr, None),

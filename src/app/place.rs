@@ -212,6 +212,7 @@ pub(crate) fn call_config(
         profile: config.amd.profile,
         window: config.amd.window,
         max_human_as_machine: config.amd.max_human_as_machine as f32,
+        careful: config.asr.is_careful_in(language),
         ..AmdConfig::default()
     });
     Ok(call)

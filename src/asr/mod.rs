@@ -13,7 +13,7 @@ mod worker;
 #[cfg(feature = "whisper")]
 pub mod ct2;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use sidetone_core::call::{AsrFailure, CallId, Gate, LanguageHeard, Purpose, UtteranceId};
@@ -228,15 +228,22 @@ fn load_whisper(
 /// # Errors
 /// As [`load`].
 pub fn start(asr: &config::Asr, observer: Option<Observer>) -> Result<AsrHandle, LoadError> {
-    let mut assigned = asr.assigned();
+    let (mut assigned, mut careful) = (asr.assigned(), asr.assigned_careful());
     if asr.backend == config::AsrBackend::Openai {
         // The service knows its own models.
-        assigned = vec![(&asr.openai.model, Vec::new(), true)];
+        (assigned, careful) = (vec![(asr.openai.model.as_str(), Vec::new(), true)], Vec::new());
     }
-    let models = assigned.into_iter().map(|(name, languages, is_default)| {
-        let one = config::Asr { model: name.to_owned(), ..asr.clone() };
+    let quick = assigned.into_iter().map(|each| (each, false));
+    let careful = careful.into_iter().map(|each| (each, true));
+    let mut loaded: HashMap<&str, Arc<dyn Recognizer>> = HashMap::new();
+    let models = quick.chain(careful).map(|((name, languages, is_default), careful)| {
+        let recognizer = match loaded.get(name) {
+            Some(known) => known.clone(),
+            None => load(&config::Asr { model: name.to_owned(), ..asr.clone() })?,
+        };
+        loaded.insert(name, recognizer.clone());
         let languages = languages.into_iter().map(str::to_owned).collect();
-        Ok(Model { recognizer: load(&one)?, languages, is_default })
+        Ok(Model { recognizer, languages, is_default, careful })
     });
     let models = models.collect::<Result<Vec<_>, LoadError>>()?;
     AsrHandle::launch(models, Tuning::from(asr), observer).map_err(LoadError::Threads)

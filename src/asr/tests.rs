@@ -174,8 +174,8 @@ async fn each_language_goes_to_its_model() {
     let english = Scripted::always("english model").hearing(&["en"]).shared();
     let other = Scripted::always("other model").shared();
     let models = vec![
-        Model { recognizer: english, languages: vec!["en".to_owned()], is_default: false },
-        Model { recognizer: other, languages: Vec::new(), is_default: true },
+        Model { recognizer: english, languages: vec!["en".to_owned()], is_default: false, careful: false },
+        Model { recognizer: other, languages: Vec::new(), is_default: true, careful: false },
     ];
     let asr = AsrHandle::launch(models, Tuning { workers: 2, ..Tuning::default() }, None).unwrap();
     assert!(asr.hears("en-US") && asr.hears("fr-CA") && !asr.hears("tlh"));
@@ -187,12 +187,39 @@ async fn each_language_goes_to_its_model() {
 }
 
 #[tokio::test]
+async fn the_last_word_on_who_answered_goes_to_the_careful_model() {
+    let model = |text: &str, language: &str, careful| Model {
+        recognizer: Scripted::always(text).shared(),
+        languages: vec![language.to_owned()],
+        is_default: false,
+        careful,
+    };
+    let models = vec![model("quick", "en", false), model("quick", "fr", false), model("careful", "fr", true)];
+    let asr = AsrHandle::launch(models, Tuning::default(), None).unwrap();
+    let (reply, mut answers) = mpsc::channel(8);
+    for (language, purpose, expected) in [
+        ("fr", Purpose::AmdCareful, "careful"),
+        ("fr-CA", Purpose::Amd, "quick"),
+        ("fr", Purpose::Partial, "quick"),
+        ("en", Purpose::AmdCareful, "quick"),
+    ] {
+        asr.submit(Job { language: language.into(), ..job(1, purpose, &reply) }).unwrap();
+        assert_eq!(answers.recv().await.unwrap().result, Ok(Ok(expected.to_owned())), "{language}");
+    }
+}
+
+#[tokio::test]
 async fn an_open_language_is_detected_by_the_model_that_can() {
     let english = Scripted::always("english model").hearing(&["en"]).shared();
     let other = Scripted::new(|language, _| Some(format!("heard {language}"))).spoken("fr", 0.9).shared();
     let models = vec![
-        Model { recognizer: english.clone(), languages: vec!["en".to_owned()], is_default: false },
-        Model { recognizer: other, languages: Vec::new(), is_default: true },
+        Model {
+            recognizer: english.clone(),
+            languages: vec!["en".to_owned()],
+            is_default: false,
+            careful: false,
+        },
+        Model { recognizer: other, languages: Vec::new(), is_default: true, careful: false },
     ];
     let asr = AsrHandle::launch(models, Tuning::default(), None).unwrap();
     let among: Arc<[String]> = ["en".to_owned(), "fr".to_owned()].into();

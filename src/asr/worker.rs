@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use sidetone_core::call::{AsrFailure, CallId, Gate, LanguageHeard, UtteranceId};
+use sidetone_core::call::{AsrFailure, CallId, Gate, LanguageHeard, Purpose, UtteranceId};
 use tokio::{sync::mpsc::error::TrySendError, time::Instant};
 
 use super::{
@@ -28,6 +28,8 @@ pub struct Model {
     pub languages: Vec<String>,
     /// Whether every other language goes to it too.
     pub is_default: bool,
+    /// It takes its time: only for the looks that ask for that.
+    pub careful: bool,
 }
 
 /// The way to the recognisers; clones share their queues. Nothing here blocks but `shutdown`.
@@ -80,7 +82,7 @@ impl AsrHandle {
         capacity: usize,
         observer: Option<Observer>,
     ) -> std::io::Result<Self> {
-        let model = Model { recognizer, languages: Vec::new(), is_default: true };
+        let model = Model { recognizer, languages: Vec::new(), is_default: true, careful: false };
         Self::launch(vec![model], Tuning { workers, capacity, ..Tuning::default() }, observer)
     }
 
@@ -121,7 +123,7 @@ impl AsrHandle {
     pub fn submit(&self, job: Job) -> Result<(), AsrFailure> {
         let now = Instant::now();
         let lane = match &job.among {
-            None => self.engine.lane(&job.language),
+            None => self.engine.lane(&job.language, job.purpose),
             Some(languages) => self.engine.detecting_lane(languages),
         };
         let lane = lane.ok_or(AsrFailure::Engine)?;
@@ -183,7 +185,7 @@ impl AsrHandle {
     #[must_use]
     pub fn hears(&self, language: &str) -> bool {
         let code = primary_language(language);
-        let model = self.engine.lane(language).map(|lane| &self.engine.models[lane].recognizer);
+        let model = self.engine.lane(language, Purpose::Amd).map(|lane| &self.engine.models[lane].recognizer);
         model.is_some_and(|recognizer| recognizer.languages().iter().any(|known| *known == code))
     }
 
@@ -223,16 +225,24 @@ impl std::fmt::Debug for AsrHandle {
 
 impl Engine {
     /// The model that a language goes to.
-    fn lane(&self, language: &str) -> Option<usize> {
+    fn lane(&self, language: &str, purpose: Purpose) -> Option<usize> {
         let code = primary_language(language);
-        let named = self.models.iter().position(|model| model.languages.contains(&code));
-        named.or_else(|| self.models.iter().position(|model| model.is_default))
+        let among = |careful: bool| {
+            let its = move |model: &&Model| model.careful == careful;
+            let find = |fits: &dyn Fn(&Model) -> bool| {
+                self.models.iter().position(|model| its(&model) && fits(model))
+            };
+            find(&|model| model.languages.contains(&code)).or_else(|| find(&|model| model.is_default))
+        };
+        let careful = (purpose == Purpose::AmdCareful).then(|| among(true)).flatten();
+        careful.or_else(|| among(false))
     }
 
     /// The first model that tells these languages apart.
     fn detecting_lane(&self, languages: &[String]) -> Option<usize> {
-        self.models.iter().position(|Model { recognizer, .. }| {
-            recognizer.detects()
+        self.models.iter().position(|Model { recognizer, careful, .. }| {
+            !careful
+                && recognizer.detects()
                 && languages.iter().all(|language| recognizer.languages().contains(&language.as_str()))
         })
     }

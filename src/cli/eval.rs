@@ -39,6 +39,10 @@ pub struct Listening {
     /// Speech model for one language: `fr=base`. May be repeated.
     #[arg(long = "model-for", value_name = "LANG=MODEL", value_parser = language_model)]
     model_for: Vec<(String, String)>,
+    /// Speech model with a last word on who answered, for one language: `fr=small`, or `fr=none`. May be repeated
+    /// [default: `asr.careful`, else base.en and small where they are fetched and no other model is asked for].
+    #[arg(long = "careful-for", value_name = "LANG=MODEL", value_parser = language_model)]
+    careful_for: Vec<(String, String)>,
     /// Let every transcription take so long instead of what it took: repeatable runs.
     #[arg(long, value_name = "N")]
     compute_ms: Option<u64>,
@@ -59,8 +63,11 @@ pub struct Listening {
 impl Listening {
     /// Loads a model a language; an exit code where that cannot be.
     fn load(&self, ctx: &Context, languages: Vec<String>) -> anyhow::Result<Result<Hearing, ExitCode>> {
-        let wanted =
-            Wanted { model: self.model.clone(), by_language: self.model_for.iter().cloned().collect() };
+        let wanted = Wanted {
+            model: self.model.clone(),
+            by_language: self.model_for.iter().cloned().collect(),
+            careful: self.careful_for.iter().cloned().collect(),
+        };
         let hearing = Hearing::load(&ctx.config.asr, &wanted, languages, self.jobs);
         let hearing = hearing.map(|hearing| hearing.taking(self.compute_ms.map(Duration::from_millis)));
         let hearing = hearing.and_then(|hearing| match &self.cache {
@@ -76,8 +83,16 @@ impl Listening {
         })
     }
 
+    /// Where nobody asks who answered, no model has a last word on it.
+    fn without_verdicts<'a>(&self, languages: impl IntoIterator<Item = &'a String>) -> Self {
+        let careful_for =
+            languages.into_iter().map(|language| (language.clone(), "none".to_owned())).collect();
+        Self { careful_for, ..self.clone() }
+    }
+
     fn names_models(&self) -> bool {
-        self.model.is_some() || !self.model_for.is_empty()
+        let careful = self.careful_for.iter().any(|(_, model)| model != "none");
+        self.model.is_some() || !self.model_for.is_empty() || careful
     }
 
     /// Those the filter lets through, thinned out to the limit.

@@ -119,12 +119,15 @@ impl Config {
         need(faults, !self.asr.model.trim().is_empty(), "asr.model", || {
             "is empty: write a name from `sidetone models list` or a folder".to_owned()
         });
-        for (language, model) in &self.asr.models {
+        let maps = [("asr.models", &self.asr.models), ("asr.careful", &self.asr.careful)];
+        for (key, (language, model)) in
+            maps.into_iter().flat_map(|(key, map)| map.iter().map(move |m| (key, m)))
+        {
             let known = language == super::Asr::DEFAULT_MODEL || LANGUAGES.contains(&language.as_str());
-            need(faults, known, "asr.models", || {
+            need(faults, known, key, || {
                 format!("`{language}` is no language code: write en, fr... or {}", super::Asr::DEFAULT_MODEL)
             });
-            need(faults, !model.trim().is_empty(), "asr.models", || format!("`{language}` has no model"));
+            need(faults, !model.trim().is_empty(), key, || format!("`{language}` has no model"));
         }
         if self.asr.backend == super::AsrBackend::Openai {
             self.check_openai(faults);

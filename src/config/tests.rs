@@ -209,6 +209,10 @@ fn models_are_assigned_by_language() {
     assert_eq!(several.model_for("es"), "base");
     let added = asr("[asr]\nmodel = \"base\"\nmodels = { fr = \"small\" }");
     assert_eq!(added.assigned(), [("base", vec![], true), ("small", vec!["fr"], false)]);
+    let careful = asr("[asr]\ncareful = { en = \"base.en\", de = \"base.en\" }");
+    assert_eq!(careful.assigned_careful(), [("base.en", vec!["de", "en"], false)]);
+    assert!(careful.is_careful_in("en-GB") && !careful.is_careful_in("fr"));
+    assert!(asr("[asr]\ncareful = { default = \"small\" }").is_careful_in("fr"));
     let faults = Config::parse("[asr]\nmodels = { french = \"small\" }").expect("parses").check();
     assert_eq!(faults[0].to_string(), "asr.models: `french` is no language code: write en, fr... or default");
 }

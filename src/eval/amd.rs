@@ -121,10 +121,18 @@ impl Scripts {
 ///
 /// # Errors
 /// The file is no sound, or its language has no recogniser.
-pub fn run(row: &Row, config: CallConfig, scripts: &Scripts, hearing: &Hearing) -> Result<AmdRun, String> {
+pub fn run(
+    row: &Row,
+    mut config: CallConfig,
+    scripts: &Scripts,
+    hearing: &Hearing,
+) -> Result<AmdRun, String> {
     let clip = Clip::read(&row.path)?;
     let ear = hearing.ear(&row.language, &clip);
     let ear = ear.ok_or_else(|| format!("nothing hears the language `{}`", row.language))?;
+    if let Some(amd) = &mut config.amd {
+        amd.careful = ear.is_careful();
+    }
     Ok(call(&clip, config, scripts.start(&row.language)?, ear))
 }
 

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use sidetone_core::call::{AsrFailure, Heard, Transcribe};
+use sidetone_core::call::{AsrFailure, Heard, Purpose, Transcribe};
 
 use super::{
     audio::Clip,
@@ -22,6 +22,10 @@ use crate::{
 const ENGLISH: &str = "tiny.en";
 /// Other languages, best choice first.
 const MULTILINGUAL: [&str; 3] = ["base", "small", "tiny"];
+/// What has a last word on who answered, where it is fetched.
+const CAREFUL: [&str; 2] = ["base.en", "small"];
+/// Asks for none.
+const NONE: &str = "none";
 
 /// Which models the user asks for.
 #[derive(Debug, Clone, Default)]
@@ -30,6 +34,8 @@ pub struct Wanted {
     pub model: Option<String>,
     /// For one language.
     pub by_language: BTreeMap<String, String>,
+    /// The careful one for a language; `none`: none.
+    pub careful: BTreeMap<String, String>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -67,14 +73,38 @@ pub fn choose(
     fetched.unwrap_or(configured).to_owned()
 }
 
+/// The model that has a last word on who answered in a language: the one asked for, else the configured one, else a
+/// fetched one, unless the models are the user's choice.
+#[must_use]
+pub fn choose_careful(
+    language: &str,
+    wanted: &Wanted,
+    asr: &config::Asr,
+    is_fetched: impl Fn(&str) -> bool,
+) -> Option<String> {
+    if let Some(model) = wanted.careful.get(language) {
+        return Some(model.clone()).filter(|model| model != NONE);
+    }
+    let configured = asr.careful.get(language).or_else(|| asr.careful.get(config::Asr::DEFAULT_MODEL));
+    if configured.is_some() {
+        return configured.cloned();
+    }
+    let chosen = wanted.model.is_some() || wanted.by_language.contains_key(language);
+    let fits = |name: &&str| models::hears(name, language) && is_fetched(name);
+    if chosen { None } else { CAREFUL.into_iter().find(fits).map(str::to_owned) }
+}
+
 /// A model for each language, and what is known of earlier runs.
 pub struct Hearing {
     models: BTreeMap<String, Model>,
+    /// Those that have a last word on who answered.
+    careful: BTreeMap<String, Model>,
     cache: Option<Cache>,
     /// Every transcription takes so long, whatever it took.
     fixed: Option<Duration>,
 }
 
+#[derive(Clone)]
 struct Model {
     name: String,
     recognizer: Arc<dyn Recognizer>,
@@ -92,23 +122,32 @@ impl Hearing {
         replicas: usize,
     ) -> Result<Self, HearingError> {
         let mut loaded: BTreeMap<String, Arc<dyn Recognizer>> = BTreeMap::new();
-        let mut by_language = BTreeMap::new();
-        for language in languages {
-            let with = |model: &str| config::Asr { model: model.to_owned(), replicas, ..asr.clone() };
-            let is_fetched = |model: &str| models::find(&with(model)).is_ok();
-            let name = choose(&language, wanted, &asr.model, is_fetched);
-            if !models::hears(&name, &language) {
-                let get = models::suggestion(&language);
-                return Err(HearingError::Deaf { model: name, language, get });
+        let with = |model: &str| config::Asr { model: model.to_owned(), replicas, ..asr.clone() };
+        let is_fetched = |model: &str| models::find(&with(model)).is_ok();
+        let mut load = |name: String, language: &str| -> Result<Model, HearingError> {
+            if !models::hears(&name, language) {
+                let get = models::suggestion(language);
+                return Err(HearingError::Deaf { model: name, language: language.to_owned(), get });
             }
             let recognizer = match loaded.get(&name) {
                 Some(recognizer) => recognizer.clone(),
                 None => asr::load(&with(&name))?,
             };
             loaded.insert(name.clone(), recognizer.clone());
-            by_language.insert(language, Model { name, recognizer });
+            Ok(Model { name, recognizer })
+        };
+        let mut hearing =
+            Self { models: BTreeMap::new(), careful: BTreeMap::new(), cache: None, fixed: None };
+        for language in languages {
+            let name = choose(&language, wanted, &asr.model, is_fetched);
+            let careful = choose_careful(&language, wanted, asr, is_fetched).filter(|other| *other != name);
+            if let Some(careful) = careful {
+                hearing.careful.insert(language.clone(), load(careful, &language)?);
+            }
+            let model = load(name, &language)?;
+            hearing.models.insert(language, model);
         }
-        Ok(Self { models: by_language, cache: None, fixed: None })
+        Ok(hearing)
     }
 
     /// One recogniser for these languages: for tests.
@@ -117,7 +156,8 @@ impl Hearing {
             let model = Model { name: "given".to_owned(), recognizer: recognizer.clone() };
             ((*language).to_owned(), model)
         };
-        Self { models: languages.iter().map(model).collect(), cache: None, fixed: None }
+        let models = languages.iter().map(model).collect();
+        Self { models, careful: BTreeMap::new(), cache: None, fixed: None }
     }
 
     /// Answers from this file what was asked before, and keeps there what was not.
@@ -144,12 +184,23 @@ impl Hearing {
         self.models.iter().map(|(language, model)| (language.clone(), model.name.clone())).collect()
     }
 
+    /// Which one hears it and, where there is one, which has a last word on who answered.
+    #[must_use]
+    pub fn models_of_verdicts(&self) -> BTreeMap<String, String> {
+        let mut all = self.models();
+        for (language, careful) in &self.careful {
+            all.entry(language.clone()).and_modify(|name| *name = format!("{name}, then {}", careful.name));
+        }
+        all
+    }
+
     /// The ear of one call; `None`: nothing was loaded for the language.
     #[must_use]
     pub fn ear(&self, language: &str, clip: &Clip) -> Option<Ear<'_>> {
         let language = primary_language(language);
         let model = self.models.get(&language)?;
-        Some(Ear { hearing: self, model, language, clip: clip.hash.clone() })
+        let careful = self.careful.get(&language);
+        Some(Ear { hearing: self, model, careful, language, clip: clip.hash.clone() })
     }
 }
 
@@ -157,6 +208,7 @@ impl Hearing {
 pub struct Ear<'a> {
     hearing: &'a Hearing,
     model: &'a Model,
+    careful: Option<&'a Model>,
     language: String,
     clip: String,
 }
@@ -165,6 +217,12 @@ impl Ear<'_> {
     #[must_use]
     pub fn model(&self) -> &str {
         &self.model.name
+    }
+
+    /// Whether another model has a last word on who answered.
+    #[must_use]
+    pub fn is_careful(&self) -> bool {
+        self.careful.is_some()
     }
 
     /// Transcribes a stretch of the call and says how long that took.
@@ -184,6 +242,8 @@ impl Ear<'_> {
     }
 
     fn recognized(&self, request: &Transcribe, segment: &Segment) -> Option<(Recognized, Duration)> {
+        let careful = self.careful.filter(|_| request.purpose == Purpose::AmdCareful);
+        let model = careful.unwrap_or(self.model);
         let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         let key = Key {
             clip: self.clip.clone(),
@@ -191,13 +251,13 @@ impl Ear<'_> {
             to_ms: ms(request.to),
             voiced_ms: ms(segment.voiced),
             language: self.language.clone(),
-            model: self.model.name.clone(),
+            model: model.name.clone(),
         };
         if let Some(known) = self.hearing.cache.as_ref().and_then(|cache| cache.get(&key)) {
             return Some(known);
         }
         let begun = Instant::now();
-        let heard = self.model.recognizer.recognize(&self.language, std::slice::from_ref(segment));
+        let heard = model.recognizer.recognize(&self.language, std::slice::from_ref(segment));
         let took = begun.elapsed();
         match heard {
             Ok(mut texts) => {

@@ -119,10 +119,27 @@ fn each_language_has_a_model() {
     let wanted = Wanted {
         model: Some("base.en".to_owned()),
         by_language: [("fr".to_owned(), "small".to_owned())].into(),
+        ..Wanted::default()
     };
     assert_eq!(choose("en", &wanted, "tiny.en", fetched), "base.en");
     assert_eq!(choose("fr", &wanted, "tiny.en", fetched), "small");
     assert_eq!(choose("de", &wanted, "tiny.en", fetched), "base", "base.en hears no German");
+}
+
+#[test]
+fn the_careful_model_is_asked_for_configured_or_fetched() {
+    let mut asr = crate::config::Asr::default();
+    let none = Wanted::default();
+    let small = Some("small".to_owned());
+    assert_eq!(choose_careful("en", &none, &asr, |_| true), Some("base.en".to_owned()));
+    assert_eq!(choose_careful("fr", &none, &asr, |_| true), small);
+    assert_eq!(choose_careful("fr", &none, &asr, |_| false), None);
+    let chosen = Wanted { model: Some("base".to_owned()), ..Wanted::default() };
+    assert_eq!(choose_careful("fr", &chosen, &asr, |_| true), None, "the user's model alone");
+    asr.careful = [("default".to_owned(), "small".to_owned())].into();
+    assert_eq!(choose_careful("fr", &chosen, &asr, |_| false), small);
+    let off = Wanted { careful: [("fr".to_owned(), "none".to_owned())].into(), ..Wanted::default() };
+    assert_eq!(choose_careful("fr", &off, &asr, |_| true), None);
 }
 
 #[test]

@@ -392,7 +392,7 @@ impl Session {
 /// How long a result is of use.
 fn patience(purpose: Purpose) -> Duration {
     match purpose {
-        Purpose::Amd => Duration::from_millis(400),
+        Purpose::Amd | Purpose::AmdCareful => Duration::from_millis(400),
         Purpose::EndOfTurn => Duration::from_millis(1500),
         Purpose::Partial => Duration::from_millis(1000),
         Purpose::PostCall => Duration::from_secs(60),

@@ -45,7 +45,7 @@ impl Stage {
         reply: mpsc::Sender<JobDone>,
     ) -> bool {
         let patience = match request.purpose {
-            Purpose::Amd => 400,
+            Purpose::Amd | Purpose::AmdCareful => 400,
             Purpose::EndOfTurn => 1500,
             Purpose::Partial | Purpose::PostCall => 1000,
         };

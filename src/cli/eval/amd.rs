@@ -104,7 +104,7 @@ impl Amd {
             write_lines(path, &clips)?;
         }
         let code = if bad.is_empty() && !clips.is_empty() { exit::OK } else { exit::USAGE };
-        let report = eval::report(&clips, hearing.models(), bad);
+        let report = eval::report(&clips, hearing.models_of_verdicts(), bad);
         if let Some(path) = &self.html {
             let page = eval::html::page(&report, &clips).map_err(anyhow::Error::msg)?;
             std::fs::write(path, page).with_context(|| format!("{}: cannot be written", path.display()))?;

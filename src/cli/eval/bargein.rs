@@ -51,10 +51,11 @@ impl BargeIn {
         };
         let tracks = self.listening.pick(tracks, |track| &track.id);
         let languages: BTreeSet<String> = tracks.iter().map(|track| track.language.clone()).collect();
-        let hearing = match self.listening.load(ctx, languages.into_iter().collect())? {
-            Ok(hearing) => hearing,
-            Err(code) => return Ok(code),
-        };
+        let hearing =
+            match self.listening.without_verdicts(&languages).load(ctx, languages.into_iter().collect())? {
+                Ok(hearing) => hearing,
+                Err(code) => return Ok(code),
+            };
         let bar = progress(tracks.len());
         let one = |track: &Track| -> Result<TrackResult, BadTrack> {
             let config = call_config(&ctx.config, RATE, &track.language, false);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Amd, AmdFrame, AmdStep, Cause, Decision, Verdict};
+use super::{Amd, AmdFrame, AmdStep, Cause, Decision, Look, Verdict};
 use crate::{call::Heard, tones::Tone};
 
 /// Looks after the first verdict, as times since the answer.
@@ -76,7 +76,7 @@ impl Amd {
             return None;
         }
         self.late.known_voice = self.cadence.voiced;
-        Some(self.ask(false))
+        Some(self.ask(if self.has_careful() { Look::Careful } else { Look::Early }))
     }
 
     pub(super) fn late_transcript(&mut self, to: Duration, heard: &Heard) -> Option<Decision> {

@@ -139,6 +139,8 @@ pub struct AmdConfig {
     pub max_human_as_machine: f32,
     /// What is known before anything is heard.
     pub prior: Prior,
+    /// A second recogniser, slower and better, hears the end of the window too, and the later looks alone.
+    pub careful: bool,
 }
 
 impl Default for AmdConfig {
@@ -150,6 +152,7 @@ impl Default for AmdConfig {
             min_peak_dbfs: -50.0,
             max_human_as_machine: 0.01,
             prior: Prior::default(),
+            careful: false,
         }
     }
 }
@@ -169,17 +172,27 @@ const LOOK_VOICED: Duration = Duration::from_millis(240);
 /// What AMD wants after a frame.
 #[derive(Debug, Clone, PartialEq)]
 pub enum AmdStep {
-    /// Transcribe this stretch; the answer goes to [`Amd::transcript`]. `last`: the window is over, and the
-    /// verdict waits for it.
+    /// Transcribe this stretch; the answer goes to [`Amd::transcript`].
     Transcribe {
         from: Duration,
         to: Duration,
         voiced: Duration,
-        last: bool,
+        look: Look,
     },
     /// The window is over, and the verdict waits for a transcript that was asked for already.
     Wait,
     Decided(Decision),
+}
+
+/// What a transcript is wanted for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Look {
+    /// The verdict may come of it.
+    Early,
+    /// The window is over, and the verdict waits for it.
+    Last,
+    /// By the careful recogniser: behind the last look, or later.
+    Careful,
 }
 
 /// What one frame brings to AMD.
@@ -222,6 +235,19 @@ struct Looks {
     heard: Option<(Duration, Heard)>,
     /// Where the window's last request ended, once it was made.
     last_to: Option<Duration>,
+    /// It was answered.
+    last_came: bool,
+    careful: Careful,
+}
+
+/// The careful look at the window.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Careful {
+    #[default]
+    NotAsked,
+    Asked,
+    Came,
+    Failed,
 }
 
 /// How they spoke so far.
@@ -260,6 +286,20 @@ impl Cadence {
         }
         self.voiced += FRAME;
         self.last_voice = media;
+    }
+}
+
+impl Looks {
+    /// Whether it says more than what is known: it reaches as far, and words are not given up for none.
+    fn is_news(&self, to: Duration, heard: &Heard, careful: bool) -> bool {
+        let Some((known_to, known)) = &self.heard else { return !matches!(heard, Heard::Failed(_)) };
+        match heard {
+            Heard::Failed(_) => false,
+            Heard::Nothing(_) if careful => !matches!(known, Heard::Text(_)) && *known_to <= to,
+            // The careful recogniser may have answered first.
+            Heard::Nothing(_) | Heard::Text(_) if !careful && self.careful == Careful::Came => false,
+            Heard::Nothing(_) | Heard::Text(_) => *known_to <= to,
+        }
     }
 }
 
@@ -308,25 +348,36 @@ impl Amd {
         }
     }
 
-    /// Takes a transcript of the stretch up to `to`. `Some`: a verdict, or a correction of it.
-    pub fn transcript(&mut self, to: Duration, heard: &Heard) -> Option<Decision> {
+    /// Takes a transcript of the stretch up to `to`, `careful` or not. `Some`: a verdict, or a correction of it.
+    pub fn transcript(&mut self, to: Duration, heard: &Heard, careful: bool) -> Option<Decision> {
         self.looks.in_flight = self.looks.in_flight.saturating_sub(1);
         if self.decided {
             return self.late_transcript(to, heard);
         }
         let failed = matches!(heard, Heard::Failed(_));
-        let newer = self.looks.heard.as_ref().is_none_or(|(known, _)| *known <= to);
-        if newer && !failed {
+        if careful {
+            self.looks.careful = if failed { Careful::Failed } else { Careful::Came };
+        } else {
+            self.looks.last_came |= self.looks.last_to.is_some_and(|last| last <= to);
+        }
+        if self.looks.is_news(to, heard, careful) {
             self.looks.heard = Some((to, heard.clone()));
         }
         let decision = self.weigh();
-        if decision.verdict.is_machine() {
-            return Some(self.first(decision));
+        (decision.verdict.is_machine() || self.heard_all()).then(|| self.first(decision))
+    }
+
+    /// Nothing more is waited for.
+    fn heard_all(&self) -> bool {
+        match self.looks.careful {
+            Careful::Came => true,
+            Careful::Failed => self.looks.last_came,
+            Careful::NotAsked | Careful::Asked => self.looks.last_came && !self.has_careful(),
         }
-        if self.looks.last_to.is_some_and(|last| last <= to) {
-            return Some(self.first(decision));
-        }
-        None
+    }
+
+    fn has_careful(&self) -> bool {
+        self.config.careful && self.config.profile == AmdProfile::Anytime
     }
 
     /// The last transcript was waited for long enough: decides without it.
@@ -363,13 +414,17 @@ impl Amd {
         }
         let paused = self.cadence.trailing_silence() >= PAUSE && !self.asked_for_all();
         let worth = self.cadence.voiced >= LOOK_VOICED && self.looks.in_flight == 0;
-        ((look_due && worth && !self.asked_for_all()) || paused).then(|| self.ask(false))
+        ((look_due && worth && !self.asked_for_all()) || paused).then(|| self.ask(Look::Early))
     }
 
     /// The window is over: one transcript has to reach its end, or the end of the speech within it.
     fn last_look(&mut self) -> Option<AmdStep> {
         if self.looks.last_to.is_some() {
-            return None;
+            let due = self.has_careful() && self.looks.careful == Careful::NotAsked;
+            return due.then(|| {
+                self.looks.careful = Careful::Asked;
+                self.ask(Look::Careful)
+            });
         }
         if self.covered() {
             let decision = self.weigh();
@@ -381,14 +436,14 @@ impl Amd {
             return Some(AmdStep::Wait);
         }
         self.looks.last_to = Some(self.cadence.media);
-        Some(self.ask(true))
+        Some(self.ask(Look::Last))
     }
 
-    fn ask(&mut self, last: bool) -> AmdStep {
+    fn ask(&mut self, look: Look) -> AmdStep {
         let to = self.cadence.media;
         self.looks.asked_to = Some(to);
         self.looks.in_flight += 1;
-        AmdStep::Transcribe { from: Duration::ZERO, to, voiced: self.cadence.voiced, last }
+        AmdStep::Transcribe { from: Duration::ZERO, to, voiced: self.cadence.voiced, look }
     }
 
     /// Asterisk's rule, with its published defaults.

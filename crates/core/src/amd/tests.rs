@@ -81,3 +81,96 @@ fn people_who_speak_long_are_not_machines() {
         assert!(!decision.verdict.is_machine(), "{text}: {decision:?}");
     }
 }
+
+/// Somebody who speaks on for so long; what AMD asked for.
+fn talked(amd: &mut Amd, from_ms: u64, to_ms: u64) -> Vec<(u64, Look)> {
+    let mut asked = Vec::new();
+    for end in (from_ms / 20 + 1)..=(to_ms / 20) {
+        let frame = AmdFrame {
+            media: Duration::from_millis(end * 20),
+            voiced: true,
+            started: None,
+            dbfs: -20.0,
+            tone: None,
+            music: 0.0,
+        };
+        if let Some(AmdStep::Transcribe { to, look, .. }) = amd.frame(frame) {
+            asked.push((u64::try_from(to.as_millis()).unwrap(), look));
+        }
+    }
+    asked
+}
+
+fn said(text: &str) -> Heard {
+    Heard::Text(text.to_owned())
+}
+
+/// What a decision rests on.
+fn text(decision: &Decision) -> &str {
+    let text = decision.evidence.iter().find_map(|evidence| match evidence {
+        Evidence::Text { text } => Some(text.as_str()),
+        _ => None,
+    });
+    text.unwrap_or_default()
+}
+
+fn careful() -> Amd {
+    let pack = PhrasePack::for_language("en").unwrap();
+    Amd::new(AmdConfig { careful: true, ..AmdConfig::default() }, pack)
+}
+
+const UNCLEAR: &str = "it was cold and";
+const CLEAR: &str = "The person you are calling is not available.";
+
+#[test]
+fn the_careful_recogniser_has_the_last_word() {
+    let mut amd = careful();
+    assert_eq!(talked(&mut amd, 0, 800), [(800, Look::Early)]);
+    assert_eq!(amd.transcript(Duration::from_millis(800), &said("the"), false), None);
+    assert_eq!(talked(&mut amd, 800, 2340), [(1400, Look::Early), (2300, Look::Last), (2320, Look::Careful)]);
+    assert_eq!(amd.transcript(Duration::from_millis(2300), &said(UNCLEAR), false), None, "one is to come");
+    let decision = amd.transcript(Duration::from_millis(2320), &said(CLEAR), true).unwrap();
+    assert!(decision.verdict.is_machine());
+}
+
+#[test]
+fn without_the_careful_one_the_last_look_decides() {
+    let window = Duration::from_millis(2300);
+    let asked = || {
+        let mut amd = careful();
+        talked(&mut amd, 0, 2340);
+        amd
+    };
+    let mut failed = asked();
+    let broken = Heard::Failed(crate::call::AsrFailure::Engine);
+    assert_eq!(
+        failed.transcript(Duration::from_millis(2320), &broken, true),
+        None,
+        "the last look is to come"
+    );
+    assert!(failed.transcript(window, &said(CLEAR), false).unwrap().verdict.is_machine());
+    let mut silent = asked();
+    silent.transcript(window, &said("hello who is this"), false);
+    assert_eq!(text(&silent.without_transcript().unwrap()), "hello who is this", "it comes too late");
+    let mut sure = asked();
+    assert!(sure.transcript(window, &said(CLEAR), false).is_some(), "nothing is waited for");
+    let mut nothing = asked();
+    nothing.transcript(window, &said("hello who is this"), false);
+    let refused = Heard::Nothing(crate::call::Gate::NoSpeech);
+    let decision = nothing.transcript(Duration::from_millis(2320), &refused, true).unwrap();
+    assert_eq!(text(&decision), "hello who is this", "words are not given up for none");
+}
+
+#[test]
+fn later_looks_are_the_careful_ones_alone() {
+    let mut amd = careful();
+    talked(&mut amd, 0, 2340);
+    amd.transcript(Duration::from_millis(2320), &said(UNCLEAR), true).unwrap();
+    assert_eq!(talked(&mut amd, 2340, 5100), [(3500, Look::Careful), (5000, Look::Careful)]);
+    assert!(amd.transcript(Duration::from_millis(3500), &said(CLEAR), true).unwrap().verdict.is_machine());
+    let pack = PhrasePack::for_language("en").unwrap();
+    let mut plain = Amd::new(AmdConfig::default(), pack);
+    talked(&mut plain, 0, 2340);
+    plain.transcript(Duration::from_millis(2300), &said(UNCLEAR), false).unwrap();
+    assert_eq!(talked(&mut plain, 2340, 3600), [(3500, Look::Early)]);
+}

@@ -8,7 +8,7 @@ use super::{
     timer::Timer,
 };
 use crate::{
-    amd::{Amd, AmdFrame, AmdProfile, AmdStep, Cause, Decision, Evidence, Verdict},
+    amd::{Amd, AmdFrame, AmdProfile, AmdStep, Cause, Decision, Evidence, Look, Verdict},
     frame::FRAME,
     text::tokens,
     tones::Tone,
@@ -74,11 +74,12 @@ impl Call {
                 self.timers.set(Timer::TranscriptWait, now, self.config.amd_transcript_wait);
                 false
             }
-            Some(AmdStep::Transcribe { from, to, voiced, last }) => {
+            Some(AmdStep::Transcribe { from, to, voiced, look }) => {
                 let utterance = self.ears.utterance();
-                let request = Transcribe { utterance, purpose: Purpose::Amd, from, to, voiced };
+                let purpose = if look == Look::Careful { Purpose::AmdCareful } else { Purpose::Amd };
+                let request = Transcribe { utterance, purpose, from, to, voiced };
                 self.commands.push_back(Command::Transcribe(request));
-                if last {
+                if look == Look::Last {
                     self.timers.set(Timer::TranscriptWait, now, self.config.amd_transcript_wait);
                 }
                 false
@@ -87,9 +88,10 @@ impl Call {
     }
 
     pub(super) fn amd_transcript(&mut self, now: Instant, transcript: &Transcript) {
+        let careful = transcript.purpose == Purpose::AmdCareful;
         let live = matches!(self.phase, Phase::Amd | Phase::Speaking(_) | Phase::Listening(_));
         let Some(amd) = self.amd.as_mut().filter(|_| live) else { return };
-        if let Some(decision) = amd.transcript(transcript.to, &transcript.outcome) {
+        if let Some(decision) = amd.transcript(transcript.to, &transcript.outcome, careful) {
             self.decided(now, decision);
         }
     }

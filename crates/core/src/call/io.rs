@@ -139,6 +139,8 @@ pub struct Transcribe {
 #[serde(rename_all = "snake_case")]
 pub enum Purpose {
     Amd,
+    /// By the recogniser that takes its time, where there is one: a last word on who answered.
+    AmdCareful,
     EndOfTurn,
     Partial,
     PostCall,

@@ -364,7 +364,7 @@ impl Call {
 
     fn transcript(&mut self, now: Instant, transcript: &Transcript) {
         self.emit(transcript_event(transcript));
-        if transcript.purpose == Purpose::Amd {
+        if matches!(transcript.purpose, Purpose::Amd | Purpose::AmdCareful) {
             self.amd_transcript(now, transcript);
             return;
         }
