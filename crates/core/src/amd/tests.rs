@@ -107,10 +107,10 @@ fn said(text: &str) -> Heard {
 
 /// What a decision rests on.
 fn text(decision: &Decision) -> &str {
-    let text = decision.evidence.iter().find_map(|evidence| match evidence {
-        Evidence::Text { text } => Some(text.as_str()),
-        _ => None,
-    });
+    let text = decision
+        .evidence
+        .iter()
+        .find_map(|evidence| if let Evidence::Text { text } = evidence { Some(text.as_str()) } else { None });
     text.unwrap_or_default()
 }
 
