@@ -312,6 +312,12 @@ impl Asr {
         by_model(&self.careful, None)
     }
 
+    /// Every model that is loaded.
+    #[must_use]
+    pub fn names(&self) -> Vec<&str> {
+        self.assigned().into_iter().chain(self.assigned_careful()).map(|(name, ..)| name).collect()
+    }
+
     /// Whether a careful model hears a language (`fr`, `fr-CA`) too.
     #[must_use]
     pub fn is_careful_in(&self, language: &str) -> bool {

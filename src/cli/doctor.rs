@@ -46,7 +46,7 @@ impl Doctor {
         let mut findings = vec![local::configuration(config), local::file_limit(), local::prompts(config)];
         findings.push(local::database(config).await);
         findings.push(webhooks::examine(config).await);
-        findings.push(model::examine(config).await);
+        findings.extend(model::examine(config).await);
         let reached = switch::examine(config, &mut findings).await;
         if self.no_call {
             findings.extend(call::skipped("not asked for (--no-call)"));

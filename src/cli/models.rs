@@ -60,7 +60,7 @@ fn list(ctx: &Context) -> anyhow::Result<ExitCode> {
             "download_mb": entry.map(|known| known.download_mb),
             "about": entry.map_or("fetched by address", |known| known.about),
             "path": is_here(&name).then(|| path.display().to_string()),
-            "configured": name == ctx.config.asr.model,
+            "configured": ctx.config.asr.names().contains(&name.as_str()),
         }));
     }
     if ctx.json {
