@@ -1,7 +1,13 @@
 //! `bench asr`: the same clips and the same model through Sidetone's engine and through a peer.
 
-use std::process::Command;
+use std::{
+    fs::File,
+    io::{BufWriter, Write as _},
+    path::{Path, PathBuf},
+    process::Command,
+};
 
+use anyhow::Context as _;
 use serde::Serialize;
 
 use super::{
@@ -9,7 +15,10 @@ use super::{
     process::myself,
     run::{self, Task},
 };
-use crate::{asr::models, config};
+use crate::{
+    asr::{Context, models},
+    config,
+};
 
 /// faster-whisper and everything it stands on, at the versions it was measured with.
 pub(super) const FASTER_WHISPER: &[&str] = &[
@@ -31,6 +40,21 @@ pub struct Plan {
     pub language: String,
     pub clips: usize,
     pub with_peer: bool,
+    /// How much of 30 s our side is given.
+    pub context: Context,
+    /// Where to write what was said and heard, a line of JSON for each clip.
+    pub out: Option<PathBuf>,
+}
+
+/// A clip in [`Plan::out`].
+#[derive(Debug, Serialize)]
+struct Line<'a> {
+    file: &'a Path,
+    seconds: f64,
+    text: &'a str,
+    heard: &'a str,
+    together: &'a str,
+    peer: Option<&'a str>,
 }
 
 /// The whole measurement. Rates are fractions.
@@ -73,7 +97,7 @@ pub fn run(plan: &Plan) -> anyhow::Result<Report> {
     let model = models::find_or_get(&plan.asr)?;
     let clips = clips::prepare(&plan.language, plan.clips)?;
     let python = plan.with_peer.then(|| peer::python("faster-whisper", FASTER_WHISPER)).transpose()?;
-    let task = Task::new(&model, &plan.language, clips)?;
+    let task = Task { context: plan.context, ..Task::new(&model, &plan.language, clips)? };
     eprintln!("sidetone: {} clips with {}", task.clips.len(), plan.asr.model);
     let ours = run::measure(&task, "sidetone", myself("asr")?)?;
     let batched = Task { together: TOGETHER, ..task.clone() };
@@ -89,6 +113,22 @@ pub fn run(plan: &Plan) -> anyhow::Result<Report> {
         }
     };
     let peer = peer.as_ref();
+    if let Some(path) = &plan.out {
+        let mut file = BufWriter::new(File::create(path).with_context(|| path.display().to_string())?);
+        for (at, clip) in task.clips.iter().enumerate() {
+            let line = Line {
+                file: &clip.file,
+                seconds: clip.seconds,
+                text: &clip.text,
+                heard: &ours.texts[at],
+                together: &batched.texts[at],
+                peer: peer.map(|peer| peer.texts[at].as_str()),
+            };
+            serde_json::to_writer(&mut file, &line)?;
+            writeln!(file)?;
+        }
+        file.flush().with_context(|| path.display().to_string())?;
+    }
     let audio_s = task.clips.iter().map(|clip| clip.seconds).sum::<f64>();
     Ok(Report {
         model: plan.asr.model.clone(),

@@ -78,6 +78,9 @@ pub(super) struct Side {
     pub(super) wer: f64,
     pub(super) words: usize,
     pub(super) loops: usize,
+    /// Of each clip.
+    #[serde(skip)]
+    pub(super) texts: Vec<String>,
 }
 
 /// Has a process do it.
@@ -100,6 +103,7 @@ pub(super) fn measure(task: &Task, name: &'static str, mut command: Command) -> 
         wer: errors.rate(),
         words: errors.words,
         loops: done.loops,
+        texts: done.texts,
     })
 }
 

@@ -1,12 +1,12 @@
 //! `sidetone bench asr` and `tune`: the recogniser on labelled clips.
 
-use std::process::ExitCode;
+use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Args, ValueEnum};
 use comfy_table::{Table, presets};
 
 use crate::{
-    asr::{Recipe, models},
+    asr::{Context, Recipe, models},
     bench::{asr, tune},
     cli::output::{document, say, usage},
     config,
@@ -28,6 +28,26 @@ pub struct Asr {
     /// How many clips, about 2.3 s each.
     #[arg(long, default_value_t = 300, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     clips: u32,
+    /// Seconds of silence that are encoded with each clip, or `all`: up to 30 s, as Whisper was trained [default: as
+    /// calls are heard with this model].
+    #[arg(long, value_name = "SECONDS", value_parser = silence)]
+    silence: Option<Context>,
+    /// Write what was said and heard, a line of JSON for each clip.
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+/// A frame of the encoder is 20 ms. What is put behind is as everywhere.
+fn silence(text: &str) -> Result<Context, String> {
+    if text == "all" {
+        return Ok(Context::Full);
+    }
+    match text.parse::<f64>() {
+        Ok(seconds) if (0.0..=28.0).contains(&seconds) => {
+            Ok(Context::Tail(Recipe::new((seconds * 50.0).round() as usize, 100, 100, 1)))
+        }
+        Ok(_) | Err(_) => Err("write seconds from 0 to 28, or all".to_owned()),
+    }
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -60,6 +80,8 @@ impl Asr {
             language: self.language,
             clips: self.clips as usize,
             with_peer: self.peer.is_some(),
+            context: self.silence.unwrap_or(Context::Fitted),
+            out: self.out,
         })?;
         if json {
             document(&report)?;
