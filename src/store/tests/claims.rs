@@ -1,8 +1,11 @@
 //! Who is claimed: by cohort, rules, caps and numbers to show.
 
-use sidetone_core::campaign::{Policy, Resting, Rule};
+use sidetone_core::{
+    call::HangupReason,
+    campaign::{Policy, Resting, Rule},
+};
 
-use super::*;
+use super::{ledger::human, *};
 
 contract! {
     only_cohorts_that_are_open_are_claimed_from,
@@ -12,6 +15,7 @@ contract! {
     many_suppressed_ones_do_not_hide_those_behind,
     a_refusal_rests_for_every_campaign_with_the_rule,
     rules_are_changed_with_a_reason,
+    nobody_is_called_again_soon_after_an_abandoned_call,
     terms_are_kept,
     a_plan_counts_everybody_once,
     gateways_are_shown_while_their_sidecar_lives,
@@ -161,6 +165,27 @@ async fn rules_are_changed_with_a_reason(db: Db) {
     store.set_policy(spring.id, Some(&policy), std::slice::from_ref(&second)).await.unwrap();
     assert_eq!(store.policy_log(spring.id).await.unwrap(), [first, second]);
     assert_eq!(store.campaign("spring").await.unwrap().terms.policy, Some(policy));
+}
+
+async fn nobody_is_called_again_soon_after_an_abandoned_call(db: Db) {
+    let store = db.open().await;
+    let number = "+442079460001";
+    let list = [someone(number, "Europe/London", true)];
+    let spring = started(&store, "spring", &rules(preset("uk-ofcom")), &list).await;
+    let claim = store.claim_contacts(spring.id, 1, "one", AFTERNOON).await.unwrap().remove(0);
+    let mut abandoned = FinishedCall::new(Disposition::Failed, AFTERNOON);
+    for (media_ms, event) in [
+        (0, Event::Answered),
+        (1000, human(1000)),
+        (1100, Event::HangupAsked { reason: HangupReason::Operator }),
+        (1200, Event::Ended { disposition: Disposition::Cancelled, outcome: None }),
+    ] {
+        abandoned.observe(AFTERNOON, Some(media_ms), &event);
+    }
+    store.finish_attempt(&claim.call, &abandoned, &spring.retry_table()).await.unwrap();
+    assert!(store.call_back(spring.id, number, AFTERNOON + HOUR).await.unwrap());
+    assert_eq!(numbers(&store, &spring, AFTERNOON + 71 * HOUR).await, [""; 0]);
+    assert_eq!(numbers(&store, &spring, AFTERNOON + 72 * HOUR).await, [number]);
 }
 
 async fn terms_are_kept(db: Db) {

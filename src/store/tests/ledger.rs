@@ -16,7 +16,7 @@ contract! {
     a_call_that_was_lost_before_a_word_is_a_silent_one,
 }
 
-fn human(at_ms: u64) -> Event {
+pub(super) fn human(at_ms: u64) -> Event {
     Event::Verdict {
         verdict: Verdict::Human,
         cause: Cause::ShortGreeting,
