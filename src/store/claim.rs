@@ -11,7 +11,7 @@ use sqlx::{Row, any::AnyRow};
 use super::{
     Cohort, GLOBAL_LIST, Origin, Store, StoreError, Terms, WriteTx, campaign_list,
     campaigns::retry_table,
-    cohorts::published_within,
+    cohorts::{cohort, published_sql},
     contacts::{new_call_id, variables},
     terms::TERMS,
     words::{self, word},
@@ -125,9 +125,8 @@ impl Store {
         if running.counts_others() {
             tx.claim_alone().await?;
         }
-        let (room, clock_ms) = room(&mut tx, order, running.pace).await?;
+        let Scene { room, clock_ms, cohorts } = scene(&mut tx, order, running.pace).await?;
         let wanted = usize::try_from(order.n.min(room).min(MOST_AT_ONCE)).unwrap_or_default();
-        let cohorts = published_within(&mut tx.tx, order.campaign).await?;
         let open = open_cohorts(&running.terms, cohorts, order.now_ms);
         let mut showing = caller_ids(&mut tx, &running.terms, order.now_ms).await?;
         for look in 0..LOOKS {
@@ -192,28 +191,50 @@ async fn running(tx: &mut WriteTx, campaign: i64) -> Result<Option<Running>, Sto
     .transpose()
 }
 
-/// How many may be claimed before the campaign's limits are reached, whoever claimed the others; and what time it is by
-/// the clock that all share.
-async fn room(tx: &mut WriteTx, order: &ClaimOrder<'_>, pace: Pace) -> Result<(u32, i64), StoreError> {
-    let Some((most, window)) = pace.window() else { return Ok((0, order.now_ms)) };
+/// What a claim finds.
+#[derive(Default)]
+struct Scene {
+    /// How many may be claimed before the campaign's limits are reached, whoever claimed the others.
+    room: u32,
+    /// What time it is by the clock that all share.
+    clock_ms: i64,
+    cohorts: Vec<Cohort>,
+}
+
+/// All of it in one statement: on PostgreSQL each costs a way there and back.
+async fn scene(tx: &mut WriteTx, order: &ClaimOrder<'_>, pace: Pace) -> Result<Scene, StoreError> {
+    let Some((most, window)) = pace.window() else { return Ok(Scene::default()) };
     let sql = format!(
-        "with clock as (select {} as ms) select ms, \
+        "with clock as (select {} as ms), counted as (select ms, \
          (select count(*) from contacts where campaign_id = $2 and state = 'claimed') as live, \
          (select count(*) from attempts where campaign_id = $2 and claimed_ms > clock.ms - $3) as recent \
-         from clock",
-        tx.dialect.clock_or("$1")
+         from clock) select * from counted left join ({}) c on 1 = 1 order by c.id",
+        tx.dialect.clock_or("$1"),
+        published_sql("$2")
     );
-    let row = sqlx::query(sqlx::AssertSqlSafe(sql))
+    let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
         .bind(order.now_ms)
         .bind(order.campaign)
         .bind(i64::try_from(window.as_millis()).unwrap_or(i64::MAX / 2))
-        .fetch_one(&mut *tx.tx)
+        .fetch_all(&mut *tx.tx)
         .await?;
+    let Some(first) = rows.first() else { return Ok(Scene::default()) };
     let count = |column| -> Result<u32, StoreError> {
-        Ok(u32::try_from(row.try_get::<i64, _>(column)?).unwrap_or(u32::MAX))
+        Ok(u32::try_from(first.try_get::<i64, _>(column)?).unwrap_or(u32::MAX))
     };
     let (live, recent) = (count("live")?, count("recent")?);
-    Ok((most.saturating_sub(recent).min(pace.max_concurrent.saturating_sub(live)), row.try_get("ms")?))
+    let mut cohorts = Vec::with_capacity(rows.len());
+    for row in &rows {
+        // Without any there is one row that has none.
+        if row.try_get::<Option<i64>, _>("id")?.is_some() {
+            cohorts.push(cohort(row)?);
+        }
+    }
+    Ok(Scene {
+        room: most.saturating_sub(recent).min(pace.max_concurrent.saturating_sub(live)),
+        clock_ms: first.try_get("ms")?,
+        cohorts,
+    })
 }
 
 /// Cohorts with somebody due whose windows are open: `(id, timed)`, those with a time first.

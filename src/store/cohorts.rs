@@ -54,17 +54,22 @@ async fn published<'e>(
     from: impl Executor<'e, Database = Any>,
     campaign: i64,
 ) -> Result<Vec<Cohort>, StoreError> {
-    const FIRST: &str = "select min(due_ms) from contacts where cohort_id = c.id and state = 'waiting' and";
-    let sql = format!(
-        "select c.id, c.zones, c.consent, ({FIRST} due_ms > 0) as timed, ({FIRST} due_ms <= 0) as fresh \
-         from cohorts c join imports i on i.id = c.import_id \
-         where c.campaign_id = $1 and i.state = 'published' order by c.id"
-    );
+    let sql = format!("{} order by c.id", published_sql("$1"));
     let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(campaign).fetch_all(from).await?;
     rows.iter().map(cohort).collect()
 }
 
-fn cohort(row: &AnyRow) -> Result<Cohort, StoreError> {
+/// The cohorts of the campaign that this parameter is, as [`cohort`] reads them.
+pub(super) fn published_sql(campaign: &str) -> String {
+    const FIRST: &str = "select min(due_ms) from contacts where cohort_id = c.id and state = 'waiting' and";
+    format!(
+        "select c.id, c.zones, c.consent, ({FIRST} due_ms > 0) as timed, ({FIRST} due_ms <= 0) as fresh \
+         from cohorts c join imports i on i.id = c.import_id \
+         where c.campaign_id = {campaign} and i.state = 'published'"
+    )
+}
+
+pub(super) fn cohort(row: &AnyRow) -> Result<Cohort, StoreError> {
     Ok(Cohort {
         id: row.try_get("id")?,
         zones: row.try_get("zones")?,
