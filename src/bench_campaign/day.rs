@@ -146,7 +146,7 @@ pub(super) async fn run(plan: &Plan, folder: &Path) -> anyhow::Result<(Day, audi
 
 /// A campaign at a pace that reaches everybody in some hours.
 async fn fill(store: &Store, plan: &Plan) -> anyhow::Result<Campaign> {
-    let cps = (f64::from(plan.contacts) / 1000.0).ceil().max(2.0);
+    let cps = (f64::from(plan.contacts) / 20_000.0).ceil().max(2.0);
     let new = NewCampaign {
         name: CAMPAIGN.to_owned(),
         scenario: "/none.yaml".to_owned(),
