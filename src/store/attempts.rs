@@ -89,6 +89,9 @@ pub struct Attempt {
     pub greeting_to_audio_ms: Option<i64>,
 }
 
+/// The contact that a call is about, by way of the attempt: `last_call` has no index, and a list may be long.
+pub(super) const CONTACT_OF: &str = "select id, attempts from contacts \
+     where id = (select contact_id from attempts where id = $1) and last_call = $1 and state = 'claimed'";
 const COLUMNS: &str = "select a.id, a.origin, c.name as campaign, a.contact_id, a.instance, a.number, a.dial_string, a.scenario, \
                        a.caller_id, a.gateway, \
                        a.started_ms, a.claimed_ms, a.answered_ms, a.ended_ms, a.disposition, a.verdict, a.verdict_cause, \
@@ -154,7 +157,8 @@ impl Store {
         if write_outcome(&mut tx, call, &finished).await? {
             sqlx::query(
                 "update contacts set state = 'waiting', attempts = attempts - 1, due_ms = $1 \
-                 where last_call = $2 and state = 'claimed'",
+                 where id = (select contact_id from attempts where id = $2) and last_call = $2 \
+                 and state = 'claimed'",
             )
             .bind(due_ms)
             .bind(call.to_string())
@@ -404,10 +408,7 @@ async fn release_contact(
     finished: &FinishedCall,
     retries: &RetryTable,
 ) -> Result<(), StoreError> {
-    let claimed = sqlx::query("select id, attempts from contacts where last_call = $1 and state = 'claimed'")
-        .bind(call.to_string())
-        .fetch_optional(&mut *tx.tx)
-        .await?;
+    let claimed = sqlx::query(CONTACT_OF).bind(call.to_string()).fetch_optional(&mut *tx.tx).await?;
     let Some(contact) = claimed else { return Ok(()) };
     let attempts = u32::try_from(contact.try_get::<i64, _>("attempts")?).unwrap_or(u32::MAX);
     let retry = match finished.opt_out {

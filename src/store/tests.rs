@@ -696,3 +696,21 @@ async fn somebody_is_called_back_when_they_asked(db: Db) {
     let again = store.claim_contacts(spring.id, 9, "one", NOW + 500).await.unwrap().remove(0);
     assert_eq!((again.number, again.attempt), (claim.number, 2));
 }
+
+#[tokio::test]
+async fn a_call_that_ends_finds_its_contact_without_reading_the_list() {
+    use sqlx::Row;
+
+    let db = Db::sqlite();
+    let store = db.open().await;
+    let plan: Vec<String> =
+        sqlx::query(sqlx::AssertSqlSafe(format!("explain query plan {}", attempts::CONTACT_OF)))
+            .bind("none")
+            .fetch_all(store.pool())
+            .await
+            .unwrap()
+            .iter()
+            .map(|row| row.try_get::<String, _>("detail").unwrap())
+            .collect();
+    assert!(!plan.is_empty() && plan.iter().all(|step| !step.starts_with("SCAN")), "{plan:?}");
+}
