@@ -14,6 +14,9 @@ const CLIP: &[u8] = include_bytes!("check.wav");
 /// Tried in this order; `sidetone bench tune` says what each costs and how often it errs.
 const ENGLISH: [Recipe; 2] = [Recipe::new(75, 100, 100, 1), Recipe::new(200, 100, 100, 1)];
 const MULTILINGUAL: [Recipe; 2] = [Recipe::new(200, 100, 100, 1), Recipe::new(400, 100, 100, 1)];
+/// `small` and larger, whose encoder's frames are so wide: they lose a word's ending where little follows.
+const WIDE: usize = 768;
+const WIDE_MULTILINGUAL: [Recipe; 2] = [Recipe::new(300, 100, 100, 1), Recipe::new(500, 100, 100, 1)];
 
 /// Why clips must be encoded as 30 s.
 #[derive(Debug, thiserror::Error)]
@@ -32,7 +35,11 @@ impl Whisper {
         let (encoded, width) = self.checked_silence().ok_or(Unfit::Unreadable)?;
         let pcm = clip().ok_or(Unfit::Untried)?;
         let full = self.read(&pcm).ok_or(Unfit::Untried)?;
-        let recipes = if self.languages.len() > 1 { MULTILINGUAL } else { ENGLISH };
+        let recipes = match self.languages.len() {
+            0 | 1 => ENGLISH,
+            _ if width >= WIDE => WIDE_MULTILINGUAL,
+            _ => MULTILINGUAL,
+        };
         let mut tail = Tail { encoded, width, recipe: recipes[0] };
         let mut read = String::new();
         for recipe in recipes {
