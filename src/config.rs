@@ -318,21 +318,23 @@ impl Asr {
         self.assigned().into_iter().chain(self.assigned_careful()).map(|(name, ..)| name).collect()
     }
 
-    /// Whether a careful model hears a language (`fr`, `fr-CA`) too.
+    /// The careful model that a language (`fr`, `fr-CA`) goes to.
     #[must_use]
-    pub fn is_careful_in(&self, language: &str) -> bool {
-        let code = crate::asr::primary_language(language);
-        self.backend == AsrBackend::Whisper
-            && (self.careful.contains_key(&code) || self.careful.contains_key(Self::DEFAULT_MODEL))
+    pub fn careful_for(&self, language: &str) -> Option<&str> {
+        let of_here = Some(&self.careful).filter(|_| self.backend == AsrBackend::Whisper)?;
+        for_language(of_here, language)
     }
 
     /// The model that a language (`fr`, `fr-CA`) goes to.
     #[must_use]
     pub fn model_for(&self, language: &str) -> &str {
-        let code = crate::asr::primary_language(language);
-        let named = self.models.get(&code).or_else(|| self.models.get(Self::DEFAULT_MODEL));
-        named.unwrap_or(&self.model)
+        for_language(&self.models, language).unwrap_or(&self.model)
     }
+}
+
+fn for_language<'a>(models: &'a BTreeMap<String, String>, language: &str) -> Option<&'a str> {
+    let named = models.get(&crate::asr::primary_language(language));
+    named.or_else(|| models.get(Asr::DEFAULT_MODEL)).map(String::as_str)
 }
 
 /// Models by what goes to each. `default`: what hears the languages that are not named, where the map does not say.

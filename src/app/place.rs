@@ -212,7 +212,7 @@ pub(crate) fn call_config(
         profile: config.amd.profile,
         window: config.amd.window,
         max_human_as_machine: config.amd.max_human_as_machine as f32,
-        careful: config.asr.is_careful_in(language),
+        careful: config.asr.careful_for(language).is_some(),
         ..AmdConfig::default()
     });
     Ok(call)

@@ -228,9 +228,8 @@ impl Engine {
     fn lane(&self, language: &str, purpose: Purpose) -> Option<usize> {
         let code = primary_language(language);
         let among = |careful: bool| {
-            let its = move |model: &&Model| model.careful == careful;
             let find = |fits: &dyn Fn(&Model) -> bool| {
-                self.models.iter().position(|model| its(&model) && fits(model))
+                self.models.iter().position(|model| model.careful == careful && fits(model))
             };
             find(&|model| model.languages.contains(&code)).or_else(|| find(&|model| model.is_default))
         };

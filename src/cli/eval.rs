@@ -10,7 +10,7 @@ use super::{
     Context,
     output::{unavailable, usage},
 };
-use crate::eval::{Hearing, HearingError, Wanted};
+use crate::eval::{Hearing, HearingError, NONE, Wanted};
 
 #[derive(Debug, clap::Subcommand)]
 #[command(after_help = "Example:\n  sidetone eval amd --help")]
@@ -85,13 +85,12 @@ impl Listening {
 
     /// Where nobody asks who answered, no model has a last word on it.
     fn without_verdicts<'a>(&self, languages: impl IntoIterator<Item = &'a String>) -> Self {
-        let careful_for =
-            languages.into_iter().map(|language| (language.clone(), "none".to_owned())).collect();
+        let careful_for = languages.into_iter().map(|language| (language.clone(), NONE.to_owned())).collect();
         Self { careful_for, ..self.clone() }
     }
 
     fn names_models(&self) -> bool {
-        let careful = self.careful_for.iter().any(|(_, model)| model != "none");
+        let careful = self.careful_for.iter().any(|(_, model)| model != NONE);
         self.model.is_some() || !self.model_for.is_empty() || careful
     }
 

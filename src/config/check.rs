@@ -3,7 +3,7 @@
 use std::{fmt, net::IpAddr, time::Duration};
 
 use super::Config;
-use crate::asr::models::LANGUAGES;
+use crate::asr::models::{self, LANGUAGES};
 
 /// FreeSWITCH's own default password, which everybody knows.
 const DEFAULT_PASSWORD: &str = "ClueCon";
@@ -128,6 +128,15 @@ impl Config {
                 format!("`{language}` is no language code: write en, fr... or {}", super::Asr::DEFAULT_MODEL)
             });
             need(faults, !model.trim().is_empty(), key, || format!("`{language}` has no model"));
+        }
+        for (language, model) in &self.asr.careful {
+            // What goes to `default` is anything but English.
+            let code = if language == super::Asr::DEFAULT_MODEL { "fr" } else { language };
+            need(faults, !LANGUAGES.contains(&code) || models::hears(model, code), "asr.careful", || {
+                format!(
+                    "`{model}` hears English only: name it for en, or write a multilingual one for {language}"
+                )
+            });
         }
         if self.asr.backend == super::AsrBackend::Openai {
             self.check_openai(faults);

@@ -211,8 +211,13 @@ fn models_are_assigned_by_language() {
     assert_eq!(added.assigned(), [("base", vec![], true), ("small", vec!["fr"], false)]);
     let careful = asr("[asr]\ncareful = { en = \"base.en\", de = \"base.en\" }");
     assert_eq!(careful.assigned_careful(), [("base.en", vec!["de", "en"], false)]);
-    assert!(careful.is_careful_in("en-GB") && !careful.is_careful_in("fr"));
-    assert!(asr("[asr]\ncareful = { default = \"small\" }").is_careful_in("fr"));
+    assert_eq!((careful.careful_for("en-GB"), careful.careful_for("fr")), (Some("base.en"), None));
+    assert_eq!(asr("[asr]\ncareful = { default = \"small\" }").careful_for("fr"), Some("small"));
+    let faults = Config::parse("[asr]\ncareful = { default = \"base.en\" }").expect("parses").check();
+    assert_eq!(
+        faults[0].to_string(),
+        "asr.careful: `base.en` hears English only: name it for en, or write a multilingual one for default"
+    );
     let faults = Config::parse("[asr]\nmodels = { french = \"small\" }").expect("parses").check();
     assert_eq!(faults[0].to_string(), "asr.models: `french` is no language code: write en, fr... or default");
 }

@@ -25,7 +25,7 @@ const MULTILINGUAL: [&str; 3] = ["base", "small", "tiny"];
 /// What has a last word on who answered, where it is fetched.
 const CAREFUL: [&str; 2] = ["base.en", "small"];
 /// Asks for none.
-const NONE: &str = "none";
+pub const NONE: &str = "none";
 
 /// Which models the user asks for.
 #[derive(Debug, Clone, Default)]
@@ -85,9 +85,8 @@ pub fn choose_careful(
     if let Some(model) = wanted.careful.get(language) {
         return Some(model.clone()).filter(|model| model != NONE);
     }
-    let configured = asr.careful.get(language).or_else(|| asr.careful.get(config::Asr::DEFAULT_MODEL));
-    if configured.is_some() {
-        return configured.cloned();
+    if let Some(configured) = asr.careful_for(language) {
+        return Some(configured.to_owned());
     }
     let chosen = wanted.model.is_some() || wanted.by_language.contains_key(language);
     let fits = |name: &&str| models::hears(name, language) && is_fetched(name);

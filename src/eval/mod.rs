@@ -17,7 +17,7 @@ mod tracks;
 
 pub use self::{
     audio::{Clip, RATE},
-    hearing::{Ear, Hearing, HearingError, Wanted, choose, choose_careful},
+    hearing::{Ear, Hearing, HearingError, NONE, Wanted, choose, choose_careful},
     line::{Line, LineEnd, Noted},
     manifest::{BadRow, Label, Manifest, ManifestError, Row},
     run::{Outcome, each},

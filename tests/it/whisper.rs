@@ -1,4 +1,4 @@
-//! Real Whisper on real recordings. Needs the models tiny.en and base, which `make test` fetches.
+//! Real Whisper on real recordings. Needs the models tiny.en, base.en, base and small, which `make test` fetches.
 
 use std::{
     path::Path,
@@ -144,8 +144,10 @@ async fn noise_music_and_silence_are_never_words() {
     let engine = AsrHandle::start(TINY_EN.clone(), 1, 8, None).unwrap();
     for file in ["hiss.wav", "noise.wav", "music.wav"] {
         for seconds in [1.0, 2.3, 3.0] {
-            let heard = ask(&engine, segment(file, seconds)).await.result;
-            assert!(matches!(heard, Ok(Err(_))), "{seconds} s of {file}: {heard:?}");
+            for purpose in [Purpose::Amd, Purpose::EndOfTurn, Purpose::Partial] {
+                let heard = ask_for(&engine, ("en", purpose), segment(file, seconds)).await.result;
+                assert!(matches!(heard, Ok(Err(_))), "{seconds} s of {file}, {purpose:?}: {heard:?}");
+            }
         }
     }
     let silence = Segment { pcm: vec![0; 48_000].into(), voiced: Duration::from_secs(3) };
@@ -153,13 +155,37 @@ async fn noise_music_and_silence_are_never_words() {
     engine.shutdown();
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_word_on_who_answered_has_the_careful_model() {
+    let careful = [("en".to_owned(), "base.en".to_owned()), ("fr".to_owned(), "small".to_owned())];
+    let asr = config::Asr { careful: careful.into(), replicas: 1, ..Default::default() };
+    let engine = tokio::task::spawn_blocking(move || asr::start(&asr, None).expect("the models load"));
+    let engine = engine.await.unwrap();
+    let heard = ask_for(&engine, ("fr", Purpose::AmdCareful), segment("voicemail_fr.wav", 30.0)).await;
+    let text = words(&heard.result.unwrap().unwrap());
+    assert!(text.contains("votre message"), "{text}");
+    let quick = ask_for(&engine, ("fr", Purpose::Amd), segment("voicemail_fr.wav", 2.3)).await;
+    assert!(quick.result.is_err(), "tiny.en hears no French: {:?}", quick.result);
+    let heard = ask_for(&engine, ("en", Purpose::AmdCareful), segment("voicemail_en.wav", 30.0)).await;
+    let text = words(&heard.result.unwrap().unwrap());
+    assert!(text.contains("leave your message after the tone"), "{text}");
+    for name in ["base.en", "small"] {
+        assert!(load(name, Context::Fitted).is_fast(), "{name}: the self-check of the silence tail failed");
+    }
+    tokio::task::spawn_blocking(move || engine.shutdown()).await.unwrap();
+}
+
 async fn ask(engine: &AsrHandle, segment: Segment) -> JobDone {
+    ask_for(engine, ("en", Purpose::Amd), segment).await
+}
+
+async fn ask_for(engine: &AsrHandle, (language, purpose): (&str, Purpose), segment: Segment) -> JobDone {
     let (reply, mut answers) = mpsc::channel(1);
     let job = Job {
         call: CallId::new("call").expect("an id"),
         utterance: UtteranceId(1),
-        purpose: Purpose::Amd,
-        language: "en".into(),
+        purpose,
+        language: language.into(),
         among: None,
         segment,
         to: Duration::ZERO,
