@@ -100,6 +100,7 @@ pub enum Evidence {
 
 mod judge;
 mod late;
+mod looks;
 mod prior;
 #[cfg(test)]
 mod tests;
@@ -108,6 +109,7 @@ use std::time::Duration;
 
 pub use judge::Decision;
 use judge::Judged;
+use looks::{Careful, Looks};
 pub use prior::Prior;
 
 use crate::{call::Heard, frame::FRAME, text::PhrasePack, tones::ToneEvent};
@@ -223,33 +225,6 @@ pub struct Amd {
     late: late::Late,
 }
 
-/// Which transcripts were asked for and came.
-#[derive(Debug, Default)]
-struct Looks {
-    /// How many of [`LOOKS`] have passed.
-    passed: usize,
-    /// Where the last request ended.
-    asked_to: Option<Duration>,
-    in_flight: u32,
-    /// The transcript that reaches furthest.
-    heard: Option<(Duration, Heard)>,
-    /// Where the window's last request ended, once it was made.
-    last_to: Option<Duration>,
-    /// It was answered.
-    last_came: bool,
-    careful: Careful,
-}
-
-/// The careful look at the window.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-enum Careful {
-    #[default]
-    NotAsked,
-    Asked,
-    Came,
-    Failed,
-}
-
 /// How they spoke so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(crate) struct Cadence {
@@ -286,20 +261,6 @@ impl Cadence {
         }
         self.voiced += FRAME;
         self.last_voice = media;
-    }
-}
-
-impl Looks {
-    /// Whether it says more than what is known: it reaches as far, and words are not given up for none.
-    fn is_news(&self, to: Duration, heard: &Heard, careful: bool) -> bool {
-        let Some((known_to, known)) = &self.heard else { return !matches!(heard, Heard::Failed(_)) };
-        match heard {
-            Heard::Failed(_) => false,
-            Heard::Nothing(_) if careful => !matches!(known, Heard::Text(_)) && *known_to <= to,
-            // The careful recogniser may have answered first.
-            Heard::Nothing(_) | Heard::Text(_) if !careful && self.careful == Careful::Came => false,
-            Heard::Nothing(_) | Heard::Text(_) => *known_to <= to,
-        }
     }
 }
 
