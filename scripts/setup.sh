@@ -82,6 +82,8 @@ if ! is_new_enough; then
     if debian_offers_rust; then
         install cargo-web rustc-web
     fi
+    # The line needs curl, which a small system lacks.
+    if ! is_new_enough && ! command -v curl >/dev/null; then install curl; fi
     is_new_enough || stop "Rust $wanted or newer is needed ($found). Install it with this line, then run this again:
 $RUSTUP"
 fi
