@@ -8,7 +8,7 @@ use sidetone_core::{
     text::PhrasePack,
 };
 
-use super::{Recognized, Segment};
+use super::{Reading, Recognized, Segment};
 
 /// Less voice than this is a click or a breath.
 const LEAST_VOICED: Duration = Duration::from_millis(200);
@@ -62,6 +62,17 @@ pub fn gate(language: &str, heard: &Recognized, voiced: Duration, purpose: Purpo
     let most = WORDS_PER_SECOND * voiced.as_secs_f64() + spare;
     // "c'est qu'il" is two words to whoever says it.
     (heard.text.split_whitespace().count() as f64 > most).then_some(Gate::TooFast)
+}
+
+/// The other readings of a segment that pass every gate.
+#[must_use]
+pub fn others(language: &str, heard: &Recognized, voiced: Duration, purpose: Purpose) -> Vec<String> {
+    let passes = |Reading { text, score }: &Reading| {
+        let alone =
+            Recognized { text: text.clone(), score: *score, no_speech: heard.no_speech, others: Vec::new() };
+        gate(language, &alone, voiced, purpose).is_none().then_some(alone.text)
+    };
+    heard.others.iter().filter_map(passes).collect()
 }
 
 /// The lowest score with which a text is believed although the model hears no speech.
@@ -168,7 +179,7 @@ mod tests {
     use super::*;
 
     fn heard(text: &str) -> Recognized {
-        Recognized { text: text.to_owned(), score: -0.3, no_speech: 0.05 }
+        Recognized { text: text.to_owned(), score: -0.3, no_speech: 0.05, others: Vec::new() }
     }
 
     fn judge(language: &str, text: &str, voiced_ms: u64) -> Option<Gate> {

@@ -22,7 +22,7 @@ use tokio::{sync::mpsc, time::Instant};
 use crate::config;
 
 pub use self::{
-    gates::{before, gate},
+    gates::{before, gate, others},
     scheduler::{NotAdmitting, Tuning},
     worker::{AsrHandle, EngineStats, Model},
 };
@@ -37,6 +37,15 @@ pub trait Recognizer: Send + Sync + 'static {
     /// # Errors
     /// When the whole batch failed.
     fn recognize(&self, language: &str, batch: &[Segment]) -> Result<Vec<Recognized>, RecognizeError>;
+
+    /// The same with a beam search, and other readings of each segment with it, where the recogniser has any. It takes
+    /// about half as long again.
+    ///
+    /// # Errors
+    /// As [`Recognizer::recognize`].
+    fn recognize_widely(&self, language: &str, batch: &[Segment]) -> Result<Vec<Recognized>, RecognizeError> {
+        self.recognize(language, batch)
+    }
 
     /// How likely each of these languages is the one spoken, in their order; they add up to 1.
     ///
@@ -84,6 +93,28 @@ pub struct Recognized {
     pub score: f32,
     /// Whisper's own probability that nobody speaks.
     pub no_speech: f32,
+    /// What else it may have been (the rest of an n-best list), likeliest first.
+    pub others: Vec<Reading>,
+}
+
+/// One reading of a segment.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Reading {
+    pub text: String,
+    /// As [`Recognized::score`].
+    pub score: f32,
+}
+
+/// Whether the careful model is asked, where there is one.
+#[must_use]
+pub fn is_careful(purpose: Purpose) -> bool {
+    matches!(purpose, Purpose::AmdCareful | Purpose::AmdLate)
+}
+
+/// Whether a look is worth the beam search: the first verdict is waited for, and may come of any reading.
+#[must_use]
+pub fn is_wide(purpose: Purpose) -> bool {
+    purpose == Purpose::AmdCareful
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -123,6 +154,8 @@ pub struct JobDone {
     /// The language it was heard in, where it was to be detected.
     pub detected: Option<LanguageHeard>,
     pub result: Result<Result<String, Gate>, AsrFailure>,
+    /// Other readings that passed every gate, likeliest first.
+    pub others: Vec<String>,
     pub queued: Duration,
     pub compute: Duration,
 }

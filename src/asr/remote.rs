@@ -140,6 +140,7 @@ impl Remote {
                     text: text.trim().to_owned(),
                     score: segments.iter().map(|s| s.avg_logprob).sum::<f32>() / count,
                     no_speech: segments.iter().map(|s| s.no_speech_prob).reduce(f32::min).unwrap_or(0.0),
+                    others: Vec::new(),
                 })
             }
             Err(error) => Outcome::Refused(format!("{}: no transcript: {error}", self.endpoint)),

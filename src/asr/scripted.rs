@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use super::{RecognizeError, Recognized, Recognizer, SAMPLE_RATE, Segment, models::LANGUAGES};
+use super::{Reading, RecognizeError, Recognized, Recognizer, SAMPLE_RATE, Segment, models::LANGUAGES};
 
 /// What it makes of a segment in a language; `None`: the engine fails.
 type Answer = Box<dyn FnMut(&str, &Segment) -> Option<String> + Send>;
@@ -17,6 +17,7 @@ pub struct Scripted {
     takes: Duration,
     languages: Vec<&'static str>,
     spoken: Option<(String, f32)>,
+    others: Vec<Reading>,
     asked: Mutex<Vec<Asked>>,
 }
 
@@ -37,6 +38,7 @@ impl Scripted {
             takes: Duration::ZERO,
             languages: LANGUAGES.to_vec(),
             spoken: None,
+            others: Vec::new(),
             asked: Mutex::new(Vec::new()),
         }
     }
@@ -71,6 +73,14 @@ impl Scripted {
     #[must_use]
     pub fn taking(mut self, takes: Duration) -> Self {
         self.takes = takes;
+        self
+    }
+
+    /// Other readings of everything, for who asks for them.
+    #[must_use]
+    pub fn also(mut self, others: &[&str]) -> Self {
+        let reading = |&text: &&str| Reading { text: text.to_owned(), score: -0.5 };
+        self.others = others.iter().map(reading).collect();
         self
     }
 
@@ -121,9 +131,14 @@ impl Recognizer for Scripted {
             .map(|segment| {
                 let text = answer(language, segment);
                 let text = text.ok_or_else(|| RecognizeError::Engine("so the script says".to_owned()))?;
-                Ok(Recognized { text, score: -0.2, no_speech: 0.01 })
+                Ok(Recognized { text, score: -0.2, no_speech: 0.01, others: Vec::new() })
             })
             .collect()
+    }
+
+    fn recognize_widely(&self, language: &str, batch: &[Segment]) -> Result<Vec<Recognized>, RecognizeError> {
+        let likeliest = self.recognize(language, batch)?;
+        Ok(likeliest.into_iter().map(|it| Recognized { others: self.others.clone(), ..it }).collect())
     }
 
     fn detect(&self, _segment: &Segment, allowed: &[String]) -> Result<Vec<f32>, RecognizeError> {

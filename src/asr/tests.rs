@@ -199,12 +199,33 @@ async fn the_last_word_on_who_answered_goes_to_the_careful_model() {
     let (reply, mut answers) = mpsc::channel(8);
     for (language, purpose, expected) in [
         ("fr", Purpose::AmdCareful, "careful"),
+        ("fr", Purpose::AmdLate, "careful"),
         ("fr-CA", Purpose::Amd, "quick"),
         ("fr", Purpose::Partial, "quick"),
         ("en", Purpose::AmdCareful, "quick"),
     ] {
         asr.submit(Job { language: language.into(), ..job(1, purpose, &reply) }).unwrap();
         assert_eq!(answers.recv().await.unwrap().result, Ok(Ok(expected.to_owned())), "{language}");
+    }
+}
+
+#[tokio::test]
+async fn other_readings_go_through_the_gates_and_to_the_last_word_only() {
+    let others =
+        ["the number you have dialed", "thanks for watching", "one two three four five six seven eight"];
+    let asr = AsrHandle::start(Scripted::always("it was cold").also(&others).shared(), 1, 8, None).unwrap();
+    let (reply, mut answers) = mpsc::channel(8);
+    for (purpose, expected) in [
+        (Purpose::Amd, &[][..]),
+        (Purpose::AmdLate, &[][..]),
+        (Purpose::AmdCareful, &["the number you have dialed"]),
+    ] {
+        // A second of voice holds no more than nine words' worth, and one of these is an invention.
+        let segment = Segment { voiced: Duration::from_millis(700), ..job(1, purpose, &reply).segment };
+        asr.submit(Job { segment, ..job(1, purpose, &reply) }).unwrap();
+        let done = answers.recv().await.unwrap();
+        assert_eq!(done.result, Ok(Ok("it was cold".to_owned())));
+        assert_eq!(done.others, expected, "{purpose:?}");
     }
 }
 

@@ -11,8 +11,8 @@ use sidetone_core::call::{AsrFailure, CallId, Gate, LanguageHeard, Purpose, Utte
 use tokio::{sync::mpsc::error::TrySendError, time::Instant};
 
 use super::{
-    Job, JobDone, Observer, RecognizeError, Recognized, Recognizer, SAMPLE_RATE, Segment, gates,
-    primary_language,
+    Job, JobDone, Observer, RecognizeError, Recognized, Recognizer, SAMPLE_RATE, Segment, gates, is_careful,
+    is_wide, primary_language,
     queue::{TurnedAway, Waiting},
     scheduler::{NotAdmitting, Scheduler, Tuning, Work},
 };
@@ -233,7 +233,7 @@ impl Engine {
             };
             find(&|model| model.languages.contains(&code)).or_else(|| find(&|model| model.is_default))
         };
-        let careful = (purpose == Purpose::AmdCareful).then(|| among(true)).flatten();
+        let careful = is_careful(purpose).then(|| among(true)).flatten();
         careful.or_else(|| among(false))
     }
 
@@ -317,7 +317,7 @@ impl Engine {
             batch.into_iter().partition(|w| gates::before(&w.job.segment).is_some());
         let begun = Instant::now();
         for waiting in hopeless {
-            self.answer(waiting, None, Ok(Err(Gate::NoSpeech)), (begun, Duration::ZERO));
+            self.answer(waiting, None, Ok(Err(Gate::NoSpeech).into()), (begun, Duration::ZERO));
         }
         let first = &batch.first()?.job;
         if let Some(among) = first.among.clone() {
@@ -327,13 +327,15 @@ impl Engine {
         }
         let language = primary_language(&first.language);
         let segments: Vec<Segment> = batch.iter().map(|w| w.job.segment.clone()).collect();
-        let outcome = recognize(model, &language, &segments);
+        // What the careful model is not asked for is looked at as quickly as it came.
+        let wide = batch.iter().all(|waiting| is_wide(waiting.job.purpose));
+        let outcome = recognize(model, &language, &segments, wide);
         let compute = begun.elapsed();
         match outcome {
             Ok(texts) => {
                 for (waiting, heard) in batch.into_iter().zip(texts) {
-                    let gated = gated(&language, heard, &waiting.job);
-                    self.answer(waiting, None, Ok(gated), (begun, compute));
+                    let passed = gated(&language, heard, &waiting.job);
+                    self.answer(waiting, None, Ok(passed), (begun, compute));
                 }
                 Some(true)
             }
@@ -352,9 +354,8 @@ impl Engine {
         let segment = waiting.job.segment.clone();
         let heard = catch_unwind(AssertUnwindSafe(|| likeliest(model, among, &segment)));
         let outcome = match heard {
-            Ok(Ok(heard)) => {
-                recognize(model, &heard.language, std::slice::from_ref(&segment)).map(|texts| (heard, texts))
-            }
+            Ok(Ok(heard)) => recognize(model, &heard.language, std::slice::from_ref(&segment), false)
+                .map(|texts| (heard, texts)),
             Ok(Err(error)) => {
                 tracing::error!(%error, "the language could not be detected");
                 Err(Failure::Model)
@@ -365,8 +366,8 @@ impl Engine {
         match outcome {
             Ok((heard, texts)) => {
                 let text = texts.into_iter().next().unwrap_or_default();
-                let gated = gated(&heard.language, text, &waiting.job);
-                self.answer(waiting, Some(heard), Ok(gated), (begun, compute));
+                let passed = gated(&heard.language, text, &waiting.job);
+                self.answer(waiting, Some(heard), Ok(passed), (begun, compute));
                 true
             }
             Err(_) => {
@@ -381,7 +382,7 @@ impl Engine {
         let silence = Segment { pcm: vec![0; SAMPLE_RATE as usize].into(), voiced: Duration::from_secs(1) };
         let language = model.languages.first().map(String::as_str);
         let language = language.or(model.recognizer.languages().first().copied()).unwrap_or("en");
-        recognize(model, language, &[silence]).is_ok()
+        recognize(model, language, &[silence], false).is_ok()
     }
 
     fn turn_away(&self, away: Vec<TurnedAway>, now: Instant) {
@@ -394,12 +395,16 @@ impl Engine {
         &self,
         Waiting { job, since }: Waiting,
         detected: Option<LanguageHeard>,
-        result: Result<Result<String, Gate>, AsrFailure>,
+        outcome: Result<Passed, AsrFailure>,
         (begun, compute): (Instant, Duration),
     ) {
         let Job { call, utterance, purpose, to, reply, .. } = job;
         let queued = begun.saturating_duration_since(since);
-        let done = JobDone { utterance, purpose, to, detected, result, queued, compute };
+        let (result, others) = match outcome {
+            Ok(Passed { first, others }) => (Ok(first), others),
+            Err(failure) => (Err(failure), Vec::new()),
+        };
+        let done = JobDone { utterance, purpose, to, detected, result, others, queued, compute };
         if let Some(observe) = &self.observer {
             observe(&done);
         }
@@ -421,11 +426,25 @@ enum Failure {
     Request,
 }
 
-fn gated(language: &str, heard: Recognized, job: &Job) -> Result<String, Gate> {
-    match gates::gate(language, &heard, job.segment.voiced, job.purpose) {
+/// What the gates let through.
+struct Passed {
+    first: Result<String, Gate>,
+    others: Vec<String>,
+}
+
+impl From<Result<String, Gate>> for Passed {
+    fn from(first: Result<String, Gate>) -> Self {
+        Self { first, others: Vec::new() }
+    }
+}
+
+fn gated(language: &str, heard: Recognized, job: &Job) -> Passed {
+    let others = gates::others(language, &heard, job.segment.voiced, job.purpose);
+    let first = match gates::gate(language, &heard, job.segment.voiced, job.purpose) {
         Some(gate) => Err(gate),
         None => Ok(heard.text),
-    }
+    };
+    Passed { first, others }
 }
 
 /// The likeliest of the allowed languages.
@@ -437,8 +456,20 @@ fn likeliest(model: &Model, among: &[String], segment: &Segment) -> Result<Langu
 }
 
 /// An error, a panic, and fewer answers than segments are all failures.
-fn recognize(model: &Model, language: &str, segments: &[Segment]) -> Result<Vec<Recognized>, Failure> {
-    match catch_unwind(AssertUnwindSafe(|| model.recognizer.recognize(language, segments))) {
+fn recognize(
+    model: &Model,
+    language: &str,
+    segments: &[Segment],
+    wide: bool,
+) -> Result<Vec<Recognized>, Failure> {
+    let ask = || {
+        if wide {
+            model.recognizer.recognize_widely(language, segments)
+        } else {
+            model.recognizer.recognize(language, segments)
+        }
+    };
+    match catch_unwind(AssertUnwindSafe(ask)) {
         Ok(Ok(texts)) if texts.len() == segments.len() => Ok(texts),
         Ok(Ok(texts)) => {
             tracing::error!(asked = segments.len(), answered = texts.len(), "the recogniser lost a segment");

@@ -211,6 +211,7 @@ mod tests {
             purpose: Purpose::Amd,
             to_ms: 900,
             text: None,
+            others: Vec::new(),
             gate: None,
             failure: Some(AsrFailure::Engine),
             queued_ms: 0,

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use sidetone_core::call::{AsrFailure, Heard, Purpose, Transcribe};
+use sidetone_core::call::{AsrFailure, Heard, Transcribe};
 
 use super::{
     audio::Clip,
@@ -224,24 +224,25 @@ impl Ear<'_> {
         self.careful.is_some()
     }
 
-    /// Transcribes a stretch of the call and says how long that took.
+    /// Transcribes a stretch of the call: the outcome, other readings of it, and how long that took.
     #[must_use]
-    pub fn hear(&self, request: &Transcribe, segment: &Segment) -> (Heard, Duration) {
+    pub fn hear(&self, request: &Transcribe, segment: &Segment) -> (Heard, Vec<String>, Duration) {
         if let Some(gate) = asr::before(segment) {
-            return (Heard::Nothing(gate), Duration::ZERO);
+            return (Heard::Nothing(gate), Vec::new(), Duration::ZERO);
         }
         let Some((heard, took)) = self.recognized(request, segment) else {
-            return (Heard::Failed(AsrFailure::Engine), Duration::ZERO);
+            return (Heard::Failed(AsrFailure::Engine), Vec::new(), Duration::ZERO);
         };
+        let others = asr::others(&self.language, &heard, segment.voiced, request.purpose);
         let outcome = match asr::gate(&self.language, &heard, segment.voiced, request.purpose) {
             Some(gate) => Heard::Nothing(gate),
             None => Heard::Text(heard.text),
         };
-        (outcome, self.hearing.fixed.unwrap_or(took))
+        (outcome, others, self.hearing.fixed.unwrap_or(took))
     }
 
     fn recognized(&self, request: &Transcribe, segment: &Segment) -> Option<(Recognized, Duration)> {
-        let careful = self.careful.filter(|_| request.purpose == Purpose::AmdCareful);
+        let careful = self.careful.filter(|_| asr::is_careful(request.purpose));
         let model = careful.unwrap_or(self.model);
         let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         let key = Key {
@@ -251,12 +252,18 @@ impl Ear<'_> {
             voiced_ms: ms(segment.voiced),
             language: self.language.clone(),
             model: model.name.clone(),
+            wide: asr::is_wide(request.purpose),
         };
         if let Some(known) = self.hearing.cache.as_ref().and_then(|cache| cache.get(&key)) {
             return Some(known);
         }
         let begun = Instant::now();
-        let heard = model.recognizer.recognize(&self.language, std::slice::from_ref(segment));
+        let one = std::slice::from_ref(segment);
+        let heard = if key.wide {
+            model.recognizer.recognize_widely(&self.language, one)
+        } else {
+            model.recognizer.recognize(&self.language, one)
+        };
         let took = begun.elapsed();
         match heard {
             Ok(mut texts) => {

@@ -185,12 +185,13 @@ impl<'a> Line<'a> {
     }
 
     fn transcribe(&mut self, request: &Transcribe) {
-        let (outcome, compute) = self.ear.hear(request, &self.history.segment(request));
+        let (outcome, others, compute) = self.ear.hear(request, &self.history.segment(request));
         let transcript = Transcript {
             utterance: request.utterance,
             purpose: request.purpose,
             to: request.to,
             outcome,
+            others,
             queued: Duration::ZERO,
             compute,
         };

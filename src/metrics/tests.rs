@@ -19,6 +19,7 @@ fn transcript(text: Option<&str>, gate: Option<Gate>, failure: Option<AsrFailure
         purpose: Purpose::Amd,
         to_ms: 2300,
         text: text.map(str::to_owned),
+        others: Vec::new(),
         gate,
         failure,
         queued_ms: 4,

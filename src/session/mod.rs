@@ -271,11 +271,12 @@ impl Session {
             Ok(Err(gate)) => Heard::Nothing(gate),
             Err(failure) => Heard::Failed(failure),
         };
-        let JobDone { utterance, purpose, to, queued, compute, detected, .. } = done;
+        let JobDone { utterance, purpose, to, others, queued, compute, detected, .. } = done;
         if let Some(heard) = detected.filter(|_| self.among.is_some()) {
             self.input(Input::LanguageHeard(heard));
         }
-        self.input(Input::Transcript(Transcript { utterance, purpose, to, outcome, queued, compute }));
+        let transcript = Transcript { utterance, purpose, to, outcome, others, queued, compute };
+        self.input(Input::Transcript(transcript));
     }
 
     /// Carries out what the call wants, in order.
@@ -375,6 +376,7 @@ impl Session {
                 purpose: request.purpose,
                 to: request.to,
                 outcome: Heard::Failed(failure),
+                others: Vec::new(),
                 queued: Duration::ZERO,
                 compute: Duration::ZERO,
             }));
@@ -392,7 +394,7 @@ impl Session {
 /// How long a result is of use.
 fn patience(purpose: Purpose) -> Duration {
     match purpose {
-        Purpose::Amd | Purpose::AmdCareful => Duration::from_millis(400),
+        Purpose::Amd | Purpose::AmdCareful | Purpose::AmdLate => Duration::from_millis(400),
         Purpose::EndOfTurn => Duration::from_millis(1500),
         Purpose::Partial => Duration::from_millis(1000),
         Purpose::PostCall => Duration::from_secs(60),

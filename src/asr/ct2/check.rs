@@ -81,7 +81,7 @@ impl Whisper {
     /// The clip's words with what tail there is, in small letters.
     fn read(&self, pcm: &[i16]) -> Option<String> {
         let voiced = Duration::from_secs_f64(pcm.len() as f64 / f64::from(SAMPLE_RATE));
-        let heard = self.decode("en", &[Clip { pcm, voiced }]).ok()?.pop()?;
+        let heard = self.decode("en", &[Clip { pcm, voiced }], 1).ok()?.pop()?;
         let words = heard.text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
         Some(words.map(str::to_lowercase).collect::<Vec<_>>().join(" "))
     }

@@ -18,9 +18,16 @@ use ct2rs::{
 };
 
 use self::mel::{FULL, HOP, LogMel};
-use super::{Context, Recipe, RecognizeError, Recognized, Recognizer, Segment, models::LANGUAGES};
+use super::{Context, Reading, Recipe, RecognizeError, Recognized, Recognizer, Segment, models::LANGUAGES};
 use crate::config::{ComputeType as Compute, Device};
 
+/// How many hypotheses a beam search follows side by side, and how many in a model of this width: its look is waited for.
+const BEAM: usize = 5;
+const WIDE_BEAM: (usize, usize) = (768, 3);
+/// For the same reason it gets at most so much silence behind it (encoder frames), and fewer tokens a second.
+const BEAM_MARGIN: usize = 75;
+const BEAM_TOKENS: (f64, usize) = (7.0, 8);
+const TOKENS: (f64, usize) = (12.0, 16);
 /// Encoder frames (20 ms each) of 30 s.
 const FULL_CONTEXT: usize = FULL / 2;
 /// Clips are cut at a quiet moment between these ends (seconds) when they are longer than a context holds.
@@ -138,15 +145,20 @@ impl Whisper {
     }
 
     /// Recognises clips that each fit a context.
-    fn decode(&self, language: &str, clips: &[Clip<'_>]) -> Result<Vec<Recognized>, RecognizeError> {
-        let (shape, features) = self.features(clips)?;
-        self.generate(language, clips, shape, features)
+    fn decode(
+        &self,
+        language: &str,
+        clips: &[Clip<'_>],
+        beam: usize,
+    ) -> Result<Vec<Recognized>, RecognizeError> {
+        let (shape, features) = self.features(clips, beam)?;
+        self.generate(language, clips, beam, (shape, features))
     }
 
     /// What the decoder is given, and the shape of one clip's.
-    fn features(&self, clips: &[Clip<'_>]) -> Result<([usize; 2], Vec<f32>), RecognizeError> {
+    fn features(&self, clips: &[Clip<'_>], beam: usize) -> Result<([usize; 2], Vec<f32>), RecognizeError> {
         match &self.tail {
-            Some(tail) => self.with_tail(tail, clips),
+            Some(tail) => self.with_tail(tail, clips, if beam > 1 { BEAM_MARGIN } else { usize::MAX }),
             None => Ok(self.full_contexts(clips)),
         }
     }
@@ -156,39 +168,51 @@ impl Whisper {
         &self,
         language: &str,
         clips: &[Clip<'_>],
-        shape: [usize; 2],
-        mut features: Vec<f32>,
+        beam: usize,
+        (shape, mut features): ([usize; 2], Vec<f32>),
     ) -> Result<Vec<Recognized>, RecognizeError> {
         let shape = [clips.len(), shape[0], shape[1]];
         let input = StorageView::new(&shape, &mut features, Default::default()).map_err(engine)?;
         let prompts = vec![self.prompt(language); clips.len()];
         let longest = clips.iter().map(|clip| clip.voiced).max().unwrap_or_default();
         let options = WhisperOptions {
-            beam_size: 1,
+            beam_size: beam,
+            num_hypotheses: beam,
             return_scores: true,
             return_no_speech_prob: true,
             // CTranslate2 stops at half of this.
-            max_length: 2 * token_cap(longest),
+            max_length: 2 * token_cap(longest, if beam > 1 { BEAM_TOKENS } else { TOKENS }),
             ..Default::default()
         };
         let results = self.model.generate(&input, &prompts, &options).map_err(engine)?;
         results
             .into_iter()
-            .map(|mut result| {
-                let tokens =
-                    if result.sequences.is_empty() { Vec::new() } else { result.sequences.swap_remove(0) };
-                let text = self.tokenizer.decode(tokens).map_err(engine)?;
-                let score = result.scores.first().copied().unwrap_or(f32::MIN);
-                Ok(Recognized { text: text.trim().to_owned(), score, no_speech: result.no_speech_prob })
+            .map(|result| {
+                let read = |(tokens, score)| {
+                    let text = self.tokenizer.decode(tokens).map_err(engine)?.trim().to_owned();
+                    Ok(Reading { text, score })
+                };
+                let mut readings = result.sequences.into_iter().zip(result.scores).map(read);
+                let first = readings.next().transpose()?;
+                let Reading { text, score } =
+                    first.unwrap_or_else(|| Reading { text: String::new(), score: f32::MIN });
+                let others = readings.collect::<Result<_, _>>()?;
+                Ok(Recognized { text, score, no_speech: result.no_speech_prob, others })
             })
             .collect()
     }
 
     /// Each clip encoded alone (together costs more), a few seconds of silence with it, and the silence tail behind.
-    fn with_tail(&self, tail: &Tail, clips: &[Clip<'_>]) -> Result<([usize; 2], Vec<f32>), RecognizeError> {
+    fn with_tail(
+        &self,
+        tail: &Tail,
+        clips: &[Clip<'_>],
+        most: usize,
+    ) -> Result<([usize; 2], Vec<f32>), RecognizeError> {
         let longest = clips.iter().map(|clip| clip.pcm.len()).max().unwrap_or(0);
         let Recipe { margin, next, last, step } = tail.recipe;
-        let own = (longest.div_ceil(2 * HOP) + margin).next_multiple_of(step.max(1)).min(FULL_CONTEXT);
+        let own =
+            (longest.div_ceil(2 * HOP) + margin.min(most)).next_multiple_of(step.max(1)).min(FULL_CONTEXT);
         let frames = 2 * own;
         let width = tail.width;
         let next = own..(own + next).min(FULL_CONTEXT);
@@ -212,7 +236,7 @@ impl Whisper {
     fn language_shares(&self, pcm: &[i16], allowed: &[String]) -> Result<Vec<f32>, RecognizeError> {
         let clip =
             Clip { pcm: &pcm[..pcm.len().min(CUT.1 * super::SAMPLE_RATE as usize)], voiced: Duration::ZERO };
-        let (shape, mut features) = self.features(&[clip])?;
+        let (shape, mut features) = self.features(&[clip], 1)?;
         let input = StorageView::new(&[1, shape[0], shape[1]], &mut features, Default::default());
         let found = input.and_then(|input| self.model.detect_language(&input)).map_err(engine)?;
         let found = found.into_iter().next().unwrap_or_default();
@@ -237,10 +261,13 @@ impl Whisper {
         prompt.push("<|notimestamps|>".to_owned());
         prompt
     }
-}
 
-impl Recognizer for Whisper {
-    fn recognize(&self, language: &str, batch: &[Segment]) -> Result<Vec<Recognized>, RecognizeError> {
+    fn search(
+        &self,
+        language: &str,
+        batch: &[Segment],
+        beam: usize,
+    ) -> Result<Vec<Recognized>, RecognizeError> {
         if !self.languages.contains(&language) {
             return Err(RecognizeError::Language(language.to_owned()));
         }
@@ -248,7 +275,7 @@ impl Recognizer for Whisper {
         if batch.iter().all(|segment| segment.pcm.len() <= limit) {
             let clips: Vec<Clip<'_>> =
                 batch.iter().map(|segment| Clip { pcm: &segment.pcm, voiced: segment.voiced }).collect();
-            return self.decode(language, &clips);
+            return self.decode(language, &clips, beam);
         }
         batch
             .iter()
@@ -256,12 +283,24 @@ impl Recognizer for Whisper {
                 let parts = cut(&segment.pcm)
                     .into_iter()
                     .map(|pcm| {
-                        self.decode(language, &[Clip { pcm, voiced: length(pcm).min(segment.voiced) }])
+                        self.decode(language, &[Clip { pcm, voiced: length(pcm).min(segment.voiced) }], beam)
                     })
                     .collect::<Result<Vec<_>, _>>()?;
                 Ok(joined(parts.into_iter().flatten().collect()))
             })
             .collect()
+    }
+}
+
+impl Recognizer for Whisper {
+    fn recognize(&self, language: &str, batch: &[Segment]) -> Result<Vec<Recognized>, RecognizeError> {
+        self.search(language, batch, 1)
+    }
+
+    fn recognize_widely(&self, language: &str, batch: &[Segment]) -> Result<Vec<Recognized>, RecognizeError> {
+        let (width, narrower) = WIDE_BEAM;
+        let wide = self.tail.as_ref().is_none_or(|tail| tail.width >= width);
+        self.search(language, batch, if wide { narrower } else { BEAM })
     }
 
     fn detect(&self, segment: &Segment, allowed: &[String]) -> Result<Vec<f32>, RecognizeError> {
@@ -311,8 +350,8 @@ fn compute_type(compute: Compute) -> ComputeType {
 }
 
 /// Nobody says more tokens than this in the time: a loop ends here at the latest.
-fn token_cap(voiced: Duration) -> usize {
-    ((voiced.as_secs_f64() * 12.0) as usize + 16).min(224)
+fn token_cap(voiced: Duration, (a_second, spare): (f64, usize)) -> usize {
+    ((voiced.as_secs_f64() * a_second) as usize + spare).min(224)
 }
 
 /// Cuts long audio at the quietest 200 ms within each stretch.
@@ -341,7 +380,7 @@ fn joined(parts: Vec<Recognized>) -> Recognized {
     let no_speech = parts.iter().map(|part| part.no_speech).fold(1.0, f32::min);
     let texts: Vec<&str> =
         parts.iter().map(|part| part.text.as_str()).filter(|text| !text.is_empty()).collect();
-    Recognized { text: texts.join(" "), score, no_speech }
+    Recognized { text: texts.join(" "), score, no_speech, others: Vec::new() }
 }
 
 fn length(pcm: &[i16]) -> Duration {
@@ -370,7 +409,8 @@ mod tests {
 
     #[test]
     fn the_token_cap_grows_with_the_voice_and_ends() {
-        assert_eq!(token_cap(Duration::from_secs(1)), 28);
-        assert_eq!(token_cap(Duration::from_secs(600)), 224);
+        assert_eq!(token_cap(Duration::from_secs(1), TOKENS), 28);
+        assert_eq!(token_cap(Duration::from_secs(1), BEAM_TOKENS), 15);
+        assert_eq!(token_cap(Duration::from_secs(600), TOKENS), 224);
     }
 }

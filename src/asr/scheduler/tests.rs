@@ -48,7 +48,7 @@ impl Bench {
 
     fn submit(&mut self, call: &str, purpose: Purpose, length_ms: usize) -> Result<(), AsrFailure> {
         let patience = match purpose {
-            Purpose::Amd | Purpose::AmdCareful => 400,
+            Purpose::Amd | Purpose::AmdCareful | Purpose::AmdLate => 400,
             Purpose::EndOfTurn => 1500,
             Purpose::Partial => 1000,
             Purpose::PostCall => 60_000,

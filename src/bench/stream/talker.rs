@@ -45,7 +45,7 @@ impl Stage {
         reply: mpsc::Sender<JobDone>,
     ) -> bool {
         let patience = match request.purpose {
-            Purpose::Amd | Purpose::AmdCareful => 400,
+            Purpose::Amd | Purpose::AmdCareful | Purpose::AmdLate => 400,
             Purpose::EndOfTurn => 1500,
             Purpose::Partial | Purpose::PostCall => 1000,
         };
@@ -230,6 +230,7 @@ impl Talker {
                 purpose: request.purpose,
                 to: request.to,
                 outcome,
+                others: Vec::new(),
                 queued: Duration::ZERO,
                 compute: Duration::ZERO,
             });

@@ -25,6 +25,8 @@ const PRIOR: f32 = -0.6;
 const MACHINE: f32 = 1.7;
 /// A phrase that hardly anybody says who is not a machine.
 const STRONG: f32 = 0.9;
+/// What a reading that is not the likeliest must have of machines' phrases.
+const READING: f32 = 0.7;
 /// Log-odds of a phrase of weight 1, which a pack calls enough alone.
 const MACHINE_PHRASE: f32 = 3.0;
 /// What a person says at the telephone starts many a recorded greeting too.
@@ -132,6 +134,13 @@ impl Judged<'_> {
         let (verdict, cause) = self.verdict(score, &machine, &human);
         let evidence = self.said(text, machine.iter().chain(&human));
         Decision { verdict, cause, confidence: confidence(score), evidence }
+    }
+
+    /// What was heard is not the likeliest reading, and makes a machine of them: a machine's words, not only a way to begin.
+    pub(super) fn reading(&self, text: &str) -> Option<Decision> {
+        let mut machine = self.pack.machine_hits(text);
+        machine.extend(self.pack.machine_hints(text));
+        (weight(&machine) >= READING).then(|| self.text(text)).filter(|it| it.verdict.is_machine())
     }
 
     /// The published rule: a machine's keyword makes a machine, else a person's makes a person.

@@ -76,21 +76,28 @@ impl Amd {
             return None;
         }
         self.late.known_voice = self.cadence.voiced;
-        Some(self.ask(if self.has_careful() { Look::Careful } else { Look::Early }))
+        Some(self.ask(Look::Late))
     }
 
-    pub(super) fn late_transcript(&mut self, to: Duration, heard: &Heard) -> Option<Decision> {
-        let Heard::Text(text) = heard else { return None };
+    pub(super) fn late_transcript(
+        &mut self,
+        to: Duration,
+        heard: &Heard,
+        others: &[String],
+    ) -> Option<Decision> {
         let newer = self.looks.heard.as_ref().is_none_or(|(known, _)| *known <= to);
         if !self.late.is_open() || !newer {
             return None;
         }
         let judged = self.judged();
-        let decision =
-            if self.late.answered_prompt { judged.two_strong_phrases(text)? } else { judged.text(text) };
-        if !decision.verdict.is_machine() || decision.cause != Cause::Phrase {
-            return None;
-        }
+        let likeliest = if let Heard::Text(text) = heard { Some(text) } else { None };
+        let is_machine = |it: &Decision| it.verdict.is_machine() && it.cause == Cause::Phrase;
+        let decision = if self.late.answered_prompt {
+            likeliest.and_then(|text| judged.two_strong_phrases(text)).filter(is_machine)?
+        } else {
+            let decision = likeliest.map(|text| judged.text(text)).filter(is_machine);
+            decision.or_else(|| others.iter().find_map(|text| judged.reading(text)))?
+        };
         self.late.corrected = true;
         Some(decision)
     }

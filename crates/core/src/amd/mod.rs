@@ -112,7 +112,12 @@ use judge::Judged;
 use looks::{Careful, Looks};
 pub use prior::Prior;
 
-use crate::{call::Heard, frame::FRAME, text::PhrasePack, tones::ToneEvent};
+use crate::{
+    call::{Heard, Purpose, Transcript},
+    frame::FRAME,
+    text::PhrasePack,
+    tones::ToneEvent,
+};
 
 /// How AMD decides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -193,8 +198,10 @@ pub enum Look {
     Early,
     /// The window is over, and the verdict waits for it.
     Last,
-    /// By the careful recogniser: behind the last look, or later.
+    /// Behind the last look, by the careful recogniser.
     Careful,
+    /// After the first verdict, by the careful recogniser where there is one.
+    Late,
 }
 
 /// What one frame brings to AMD.
@@ -309,11 +316,13 @@ impl Amd {
         }
     }
 
-    /// Takes a transcript of the stretch up to `to`, `careful` or not. `Some`: a verdict, or a correction of it.
-    pub fn transcript(&mut self, to: Duration, heard: &Heard, careful: bool) -> Option<Decision> {
+    /// Takes a transcript. `Some`: a verdict, or a correction of it.
+    pub fn transcript(&mut self, transcript: &Transcript) -> Option<Decision> {
+        let Transcript { to, outcome: heard, others, .. } = transcript;
+        let (to, careful) = (*to, transcript.purpose == Purpose::AmdCareful);
         self.looks.in_flight = self.looks.in_flight.saturating_sub(1);
         if self.decided {
-            return self.late_transcript(to, heard);
+            return self.late_transcript(to, heard, others);
         }
         let failed = matches!(heard, Heard::Failed(_));
         if careful {
@@ -325,7 +334,16 @@ impl Amd {
             self.looks.heard = Some((to, heard.clone()));
         }
         let decision = self.weigh();
+        let decision =
+            if decision.verdict.is_machine() { decision } else { self.reread(others).unwrap_or(decision) };
         (decision.verdict.is_machine() || self.heard_all()).then(|| self.first(decision))
+    }
+
+    /// The first other reading that makes a machine of them: of what is hard to hear the likeliest words are often
+    /// not the ones that were said, and people hardly ever say a machine's words by chance.
+    fn reread(&self, others: &[String]) -> Option<Decision> {
+        let judged = self.judged();
+        others.iter().find_map(|text| judged.reading(text))
     }
 
     /// Nothing more is waited for.

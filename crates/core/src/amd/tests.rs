@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::{judge::Judged, *};
-use crate::text::PhrasePack;
+use crate::{call::UtteranceId, text::PhrasePack};
 
 fn judged(profile: AmdProfile, prior: Prior) -> Judged<'static> {
     Judged {
@@ -105,6 +105,19 @@ fn said(text: &str) -> Heard {
     Heard::Text(text.to_owned())
 }
 
+/// A transcript of the first `to`.
+fn came(to: Duration, heard: &Heard, careful: bool) -> Transcript {
+    Transcript {
+        utterance: UtteranceId(1),
+        purpose: if careful { Purpose::AmdCareful } else { Purpose::Amd },
+        to,
+        outcome: heard.clone(),
+        others: Vec::new(),
+        queued: Duration::ZERO,
+        compute: Duration::ZERO,
+    }
+}
+
 /// What a decision rests on.
 fn text(decision: &Decision) -> &str {
     let text = decision
@@ -126,10 +139,14 @@ const CLEAR: &str = "The person you are calling is not available.";
 fn the_careful_recogniser_has_the_last_word() {
     let mut amd = careful();
     assert_eq!(talked(&mut amd, 0, 800), [(800, Look::Early)]);
-    assert_eq!(amd.transcript(Duration::from_millis(800), &said("the"), false), None);
+    assert_eq!(amd.transcript(&came(Duration::from_millis(800), &said("the"), false)), None);
     assert_eq!(talked(&mut amd, 800, 2340), [(1400, Look::Early), (2300, Look::Last), (2320, Look::Careful)]);
-    assert_eq!(amd.transcript(Duration::from_millis(2300), &said(UNCLEAR), false), None, "one is to come");
-    let decision = amd.transcript(Duration::from_millis(2320), &said(CLEAR), true).unwrap();
+    assert_eq!(
+        amd.transcript(&came(Duration::from_millis(2300), &said(UNCLEAR), false)),
+        None,
+        "one is to come"
+    );
+    let decision = amd.transcript(&came(Duration::from_millis(2320), &said(CLEAR), true)).unwrap();
     assert!(decision.verdict.is_machine());
 }
 
@@ -144,33 +161,58 @@ fn without_the_careful_one_the_last_look_decides() {
     let mut failed = asked();
     let broken = Heard::Failed(crate::call::AsrFailure::Engine);
     assert_eq!(
-        failed.transcript(Duration::from_millis(2320), &broken, true),
+        failed.transcript(&came(Duration::from_millis(2320), &broken, true)),
         None,
         "the last look is to come"
     );
-    assert!(failed.transcript(window, &said(CLEAR), false).unwrap().verdict.is_machine());
+    assert!(failed.transcript(&came(window, &said(CLEAR), false)).unwrap().verdict.is_machine());
     let mut silent = asked();
-    silent.transcript(window, &said("hello who is this"), false);
+    silent.transcript(&came(window, &said("hello who is this"), false));
     assert_eq!(text(&silent.without_transcript().unwrap()), "hello who is this", "it comes too late");
     let mut sure = asked();
-    assert!(sure.transcript(window, &said(CLEAR), false).is_some(), "nothing is waited for");
+    assert!(sure.transcript(&came(window, &said(CLEAR), false)).is_some(), "nothing is waited for");
     let mut nothing = asked();
-    nothing.transcript(window, &said("hello who is this"), false);
+    nothing.transcript(&came(window, &said("hello who is this"), false));
     let refused = Heard::Nothing(crate::call::Gate::NoSpeech);
-    let decision = nothing.transcript(Duration::from_millis(2320), &refused, true).unwrap();
+    let decision = nothing.transcript(&came(Duration::from_millis(2320), &refused, true)).unwrap();
     assert_eq!(text(&decision), "hello who is this", "words are not given up for none");
+}
+
+#[test]
+fn another_reading_makes_a_machine_but_never_a_person() {
+    let read = |outcome: &Heard, others: &[&str]| {
+        let mut amd = careful();
+        talked(&mut amd, 0, 2340);
+        let others = others.iter().map(|&text| text.to_owned()).collect();
+        let to = Duration::from_millis(2320);
+        amd.transcript(&Transcript { others, ..came(to, outcome, true) }).unwrap()
+    };
+    let decision = read(&said(UNCLEAR), &["it was gold and", CLEAR]);
+    assert!(decision.verdict.is_machine());
+    assert_eq!(text(&decision), CLEAR, "its evidence is the reading that decided");
+    let refused = Heard::Nothing(crate::call::Gate::Repetition);
+    assert!(read(&refused, &[CLEAR]).verdict.is_machine(), "the likeliest was refused, not this one");
+    assert!(
+        !read(&said(UNCLEAR), &["the number", "welcome to"]).verdict.is_machine(),
+        "a way to begin is not enough"
+    );
+    let decision = read(&said(UNCLEAR), &["hello who is this", "hello"]);
+    assert_eq!((text(&decision), decision.verdict), (UNCLEAR, Verdict::Unknown), "the likeliest stands");
+    assert_eq!(text(&read(&said("hello who is this"), &["hello"])), "hello who is this");
 }
 
 #[test]
 fn later_looks_are_the_careful_ones_alone() {
     let mut amd = careful();
     talked(&mut amd, 0, 2340);
-    amd.transcript(Duration::from_millis(2320), &said(UNCLEAR), true).unwrap();
-    assert_eq!(talked(&mut amd, 2340, 5100), [(3500, Look::Careful), (5000, Look::Careful)]);
-    assert!(amd.transcript(Duration::from_millis(3500), &said(CLEAR), true).unwrap().verdict.is_machine());
+    amd.transcript(&came(Duration::from_millis(2320), &said(UNCLEAR), true)).unwrap();
+    assert_eq!(talked(&mut amd, 2340, 5100), [(3500, Look::Late), (5000, Look::Late)]);
+    assert!(
+        amd.transcript(&came(Duration::from_millis(3500), &said(CLEAR), true)).unwrap().verdict.is_machine()
+    );
     let pack = PhrasePack::for_language("en").unwrap();
     let mut plain = Amd::new(AmdConfig::default(), pack);
     talked(&mut plain, 0, 2340);
-    plain.transcript(Duration::from_millis(2300), &said(UNCLEAR), false).unwrap();
-    assert_eq!(talked(&mut plain, 2340, 3600), [(3500, Look::Early)]);
+    plain.transcript(&came(Duration::from_millis(2300), &said(UNCLEAR), false)).unwrap();
+    assert_eq!(talked(&mut plain, 2340, 3600), [(3500, Look::Late)]);
 }

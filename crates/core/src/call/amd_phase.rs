@@ -76,7 +76,11 @@ impl Call {
             }
             Some(AmdStep::Transcribe { from, to, voiced, look }) => {
                 let utterance = self.ears.utterance();
-                let purpose = if look == Look::Careful { Purpose::AmdCareful } else { Purpose::Amd };
+                let purpose = match look {
+                    Look::Early | Look::Last => Purpose::Amd,
+                    Look::Careful => Purpose::AmdCareful,
+                    Look::Late => Purpose::AmdLate,
+                };
                 let request = Transcribe { utterance, purpose, from, to, voiced };
                 self.commands.push_back(Command::Transcribe(request));
                 if look == Look::Last {
@@ -88,10 +92,9 @@ impl Call {
     }
 
     pub(super) fn amd_transcript(&mut self, now: Instant, transcript: &Transcript) {
-        let careful = transcript.purpose == Purpose::AmdCareful;
         let live = matches!(self.phase, Phase::Amd | Phase::Speaking(_) | Phase::Listening(_));
         let Some(amd) = self.amd.as_mut().filter(|_| live) else { return };
-        if let Some(decision) = amd.transcript(transcript.to, &transcript.outcome, careful) {
+        if let Some(decision) = amd.transcript(transcript) {
             self.decided(now, decision);
         }
     }

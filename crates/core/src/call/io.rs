@@ -141,6 +141,8 @@ pub enum Purpose {
     Amd,
     /// By the recogniser that takes its time, where there is one: a last word on who answered.
     AmdCareful,
+    /// By the same one, after the first verdict.
+    AmdLate,
     EndOfTurn,
     Partial,
     PostCall,
@@ -153,6 +155,8 @@ pub struct Transcript {
     pub purpose: Purpose,
     pub to: Duration,
     pub outcome: Heard,
+    /// Other readings of the same sound that passed every gate, likeliest first: for a careful look only.
+    pub others: Vec<String>,
     /// Waiting in the queue, then computing.
     pub queued: Duration,
     pub compute: Duration,
@@ -364,6 +368,9 @@ pub enum Event {
         purpose: Purpose,
         to_ms: u64,
         text: Option<String>,
+        /// Other readings of the same sound, likeliest first: of a careful look.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        others: Vec<String>,
         gate: Option<Gate>,
         failure: Option<AsrFailure>,
         queued_ms: u64,

@@ -364,7 +364,7 @@ impl Call {
 
     fn transcript(&mut self, now: Instant, transcript: &Transcript) {
         self.emit(transcript_event(transcript));
-        if matches!(transcript.purpose, Purpose::Amd | Purpose::AmdCareful) {
+        if matches!(transcript.purpose, Purpose::Amd | Purpose::AmdCareful | Purpose::AmdLate) {
             self.amd_transcript(now, transcript);
             return;
         }
@@ -515,6 +515,7 @@ fn transcript_event(transcript: &Transcript) -> Event {
         purpose: transcript.purpose,
         to_ms: millis(transcript.to),
         text,
+        others: transcript.others.clone(),
         gate,
         failure,
         queued_ms: millis(transcript.queued),

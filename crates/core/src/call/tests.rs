@@ -151,6 +151,7 @@ impl Stage {
                     purpose,
                     to,
                     outcome,
+                    others: Vec::new(),
                     queued,
                     compute,
                 }));

@@ -15,6 +15,7 @@ fn speak(minutes: u64) -> Vec<Transcribe> {
                 purpose: request.purpose,
                 to: request.to,
                 outcome: Heard::Text(format!("word{}", request.to.as_millis() / 500)),
+                others: Vec::new(),
                 queued: Duration::ZERO,
                 compute: Duration::ZERO,
             };

@@ -169,6 +169,7 @@ impl Sim {
             purpose: request.purpose,
             to: request.to,
             outcome,
+            others: Vec::new(),
             queued: Duration::ZERO,
             compute: COMPUTE,
         };
