@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Clip, FULL, FULL_CONTEXT, Tail, Whisper};
+use super::{Clip, FULL, FULL_CONTEXT, Search, Tail, WIDE, Whisper};
 use crate::{
     asr::{Recipe, SAMPLE_RATE},
     audio::resample,
@@ -14,9 +14,10 @@ const CLIP: &[u8] = include_bytes!("check.wav");
 /// Tried in this order; `sidetone bench tune` says what each costs and how often it errs.
 const ENGLISH: [Recipe; 2] = [Recipe::new(75, 100, 100, 1), Recipe::new(200, 100, 100, 1)];
 const MULTILINGUAL: [Recipe; 2] = [Recipe::new(200, 100, 100, 1), Recipe::new(400, 100, 100, 1)];
-/// `small` and larger, whose encoder's frames are so wide: they lose a word's ending where little follows.
-const WIDE: usize = 768;
 const WIDE_MULTILINGUAL: [Recipe; 2] = [Recipe::new(300, 100, 100, 1), Recipe::new(500, 100, 100, 1)];
+
+/// Silence behind a clip whose reading is waited for, the first that works; else as much as ever.
+const BRIEF: [usize; 2] = [75, 150];
 
 /// Why clips must be encoded as 30 s.
 #[derive(Debug, thiserror::Error)]
@@ -34,19 +35,25 @@ impl Whisper {
     pub(super) fn fit_tail(&mut self) -> Result<(), Unfit> {
         let (encoded, width) = self.checked_silence().ok_or(Unfit::Unreadable)?;
         let pcm = clip().ok_or(Unfit::Untried)?;
-        let full = self.read(&pcm).ok_or(Unfit::Untried)?;
+        let full = self.read(&pcm, usize::MAX).ok_or(Unfit::Untried)?;
         let recipes = match self.languages.len() {
             0 | 1 => ENGLISH,
             _ if width >= WIDE => WIDE_MULTILINGUAL,
             _ => MULTILINGUAL,
         };
-        let mut tail = Tail { encoded, width, recipe: recipes[0] };
+        let mut tail = Tail { encoded, width, recipe: recipes[0], brief: usize::MAX };
         let mut read = String::new();
         for recipe in recipes {
             tail.recipe = recipe;
             self.tail = Some(tail);
-            read = self.read(&pcm).unwrap_or_default();
+            read = self.read(&pcm, usize::MAX).unwrap_or_default();
             if !full.is_empty() && read == full {
+                let works = |margin: &usize| self.read(&pcm, *margin).is_some_and(|read| read == full);
+                let brief = BRIEF.into_iter().find(works).unwrap_or(usize::MAX);
+                if let Some(tail) = &mut self.tail {
+                    tail.brief = brief;
+                }
+                tracing::debug!(width, margin = recipe.margin, brief, "silence behind a clip, encoder frames");
                 return Ok(());
             }
             let Some(misfit) = self.tail.take() else { break };
@@ -59,7 +66,7 @@ impl Whisper {
     /// Sets this tail, whatever becomes of the words: to measure it.
     pub(super) fn set_tail(&mut self, recipe: Recipe) -> Result<(), Unfit> {
         let (encoded, width) = self.checked_silence().ok_or(Unfit::Unreadable)?;
-        self.tail = Some(Tail { encoded, width, recipe });
+        self.tail = Some(Tail { encoded, width, recipe, brief: usize::MAX });
         Ok(())
     }
 
@@ -78,10 +85,11 @@ impl Whisper {
         (is_stable && is_shaped && is_various && is_finite).then_some((encoded, width))
     }
 
-    /// The clip's words with what tail there is, in small letters.
-    fn read(&self, pcm: &[i16]) -> Option<String> {
+    /// The clip's words with what tail there is, and at most so much silence, in small letters.
+    fn read(&self, pcm: &[i16], margin: usize) -> Option<String> {
         let voiced = Duration::from_secs_f64(pcm.len() as f64 / f64::from(SAMPLE_RATE));
-        let heard = self.decode("en", &[Clip { pcm, voiced }], 1).ok()?.pop()?;
+        let heard =
+            self.decode("en", &[Clip { pcm, voiced }], Search { margin, ..Search::GREEDY }).ok()?.pop()?;
         let words = heard.text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
         Some(words.map(str::to_lowercase).collect::<Vec<_>>().join(" "))
     }

@@ -21,13 +21,8 @@ use self::mel::{FULL, HOP, LogMel};
 use super::{Context, Reading, Recipe, RecognizeError, Recognized, Recognizer, Segment, models::LANGUAGES};
 use crate::config::{ComputeType as Compute, Device};
 
-/// How many hypotheses a beam search follows side by side, and how many in a model of this width: its look is waited for.
-const BEAM: usize = 5;
-const WIDE_BEAM: (usize, usize) = (768, 3);
-/// For the same reason it gets at most so much silence behind it (encoder frames), and fewer tokens a second.
-const BEAM_MARGIN: usize = 75;
-const BEAM_TOKENS: (f64, usize) = (7.0, 8);
-const TOKENS: (f64, usize) = (12.0, 16);
+/// From this width on a model's encoder is slow, and loses a word's ending where little silence follows (`small`).
+const WIDE: usize = 768;
 /// Encoder frames (20 ms each) of 30 s.
 const FULL_CONTEXT: usize = FULL / 2;
 /// Clips are cut at a quiet moment between these ends (seconds) when they are longer than a context holds.
@@ -85,6 +80,31 @@ struct Tail {
     encoded: Vec<f32>,
     width: usize,
     recipe: Recipe,
+    /// Encoder frames of silence behind a clip whose reading is waited for.
+    brief: usize,
+}
+
+/// How a text is looked for.
+#[derive(Debug, Clone, Copy)]
+struct Search {
+    /// Hypotheses followed side by side.
+    beam: usize,
+    /// At most so many encoder frames of silence behind the clip.
+    margin: usize,
+    /// Tokens a second of voice, and beyond: nobody says more, so a loop ends there at the latest.
+    tokens: (f64, usize),
+}
+
+impl Search {
+    const GREEDY: Self = Self { beam: 1, margin: usize::MAX, tokens: (12.0, 16) };
+    /// For what must be in time although it takes longer: less silence, fewer tokens.
+    const BEAM: Self = Self { beam: 5, margin: usize::MAX, tokens: (7.0, 8) };
+
+    /// The most tokens that so much voice can be.
+    fn token_cap(self, voiced: Duration) -> usize {
+        let (a_second, beyond) = self.tokens;
+        ((voiced.as_secs_f64() * a_second) as usize + beyond).min(224)
+    }
 }
 
 impl Whisper {
@@ -149,16 +169,16 @@ impl Whisper {
         &self,
         language: &str,
         clips: &[Clip<'_>],
-        beam: usize,
+        search: Search,
     ) -> Result<Vec<Recognized>, RecognizeError> {
-        let (shape, features) = self.features(clips, beam)?;
-        self.generate(language, clips, beam, (shape, features))
+        let (shape, features) = self.features(clips, search.margin)?;
+        self.generate(language, clips, search, (shape, features))
     }
 
     /// What the decoder is given, and the shape of one clip's.
-    fn features(&self, clips: &[Clip<'_>], beam: usize) -> Result<([usize; 2], Vec<f32>), RecognizeError> {
+    fn features(&self, clips: &[Clip<'_>], margin: usize) -> Result<([usize; 2], Vec<f32>), RecognizeError> {
         match &self.tail {
-            Some(tail) => self.with_tail(tail, clips, if beam > 1 { BEAM_MARGIN } else { usize::MAX }),
+            Some(tail) => self.with_tail(tail, clips, margin),
             None => Ok(self.full_contexts(clips)),
         }
     }
@@ -168,7 +188,7 @@ impl Whisper {
         &self,
         language: &str,
         clips: &[Clip<'_>],
-        beam: usize,
+        search: Search,
         (shape, mut features): ([usize; 2], Vec<f32>),
     ) -> Result<Vec<Recognized>, RecognizeError> {
         let shape = [clips.len(), shape[0], shape[1]];
@@ -176,12 +196,12 @@ impl Whisper {
         let prompts = vec![self.prompt(language); clips.len()];
         let longest = clips.iter().map(|clip| clip.voiced).max().unwrap_or_default();
         let options = WhisperOptions {
-            beam_size: beam,
-            num_hypotheses: beam,
+            beam_size: search.beam,
+            num_hypotheses: search.beam,
             return_scores: true,
             return_no_speech_prob: true,
             // CTranslate2 stops at half of this.
-            max_length: 2 * token_cap(longest, if beam > 1 { BEAM_TOKENS } else { TOKENS }),
+            max_length: 2 * search.token_cap(longest),
             ..Default::default()
         };
         let results = self.model.generate(&input, &prompts, &options).map_err(engine)?;
@@ -236,7 +256,7 @@ impl Whisper {
     fn language_shares(&self, pcm: &[i16], allowed: &[String]) -> Result<Vec<f32>, RecognizeError> {
         let clip =
             Clip { pcm: &pcm[..pcm.len().min(CUT.1 * super::SAMPLE_RATE as usize)], voiced: Duration::ZERO };
-        let (shape, mut features) = self.features(&[clip], 1)?;
+        let (shape, mut features) = self.features(&[clip], usize::MAX)?;
         let input = StorageView::new(&[1, shape[0], shape[1]], &mut features, Default::default());
         let found = input.and_then(|input| self.model.detect_language(&input)).map_err(engine)?;
         let found = found.into_iter().next().unwrap_or_default();
@@ -262,11 +282,11 @@ impl Whisper {
         prompt
     }
 
-    fn search(
+    fn hear(
         &self,
         language: &str,
         batch: &[Segment],
-        beam: usize,
+        search: Search,
     ) -> Result<Vec<Recognized>, RecognizeError> {
         if !self.languages.contains(&language) {
             return Err(RecognizeError::Language(language.to_owned()));
@@ -275,7 +295,7 @@ impl Whisper {
         if batch.iter().all(|segment| segment.pcm.len() <= limit) {
             let clips: Vec<Clip<'_>> =
                 batch.iter().map(|segment| Clip { pcm: &segment.pcm, voiced: segment.voiced }).collect();
-            return self.decode(language, &clips, beam);
+            return self.decode(language, &clips, search);
         }
         batch
             .iter()
@@ -283,7 +303,11 @@ impl Whisper {
                 let parts = cut(&segment.pcm)
                     .into_iter()
                     .map(|pcm| {
-                        self.decode(language, &[Clip { pcm, voiced: length(pcm).min(segment.voiced) }], beam)
+                        self.decode(
+                            language,
+                            &[Clip { pcm, voiced: length(pcm).min(segment.voiced) }],
+                            search,
+                        )
                     })
                     .collect::<Result<Vec<_>, _>>()?;
                 Ok(joined(parts.into_iter().flatten().collect()))
@@ -294,13 +318,16 @@ impl Whisper {
 
 impl Recognizer for Whisper {
     fn recognize(&self, language: &str, batch: &[Segment]) -> Result<Vec<Recognized>, RecognizeError> {
-        self.search(language, batch, 1)
+        self.hear(language, batch, Search::GREEDY)
     }
 
     fn recognize_widely(&self, language: &str, batch: &[Segment]) -> Result<Vec<Recognized>, RecognizeError> {
-        let (width, narrower) = WIDE_BEAM;
-        let wide = self.tail.as_ref().is_none_or(|tail| tail.width >= width);
-        self.search(language, batch, if wide { narrower } else { BEAM })
+        let search = match &self.tail {
+            Some(tail) if tail.width < WIDE => Search { margin: tail.brief, ..Search::BEAM },
+            Some(tail) => Search { margin: tail.brief, beam: 3, ..Search::BEAM },
+            None => Search { beam: 3, ..Search::BEAM },
+        };
+        self.hear(language, batch, search)
     }
 
     fn detect(&self, segment: &Segment, allowed: &[String]) -> Result<Vec<f32>, RecognizeError> {
@@ -347,11 +374,6 @@ fn compute_type(compute: Compute) -> ComputeType {
         Compute::Int8Float16 => ComputeType::INT8_FLOAT16,
         Compute::Int8Bfloat16 => ComputeType::INT8_BFLOAT16,
     }
-}
-
-/// Nobody says more tokens than this in the time: a loop ends here at the latest.
-fn token_cap(voiced: Duration, (a_second, spare): (f64, usize)) -> usize {
-    ((voiced.as_secs_f64() * a_second) as usize + spare).min(224)
 }
 
 /// Cuts long audio at the quietest 200 ms within each stretch.
@@ -409,8 +431,8 @@ mod tests {
 
     #[test]
     fn the_token_cap_grows_with_the_voice_and_ends() {
-        assert_eq!(token_cap(Duration::from_secs(1), TOKENS), 28);
-        assert_eq!(token_cap(Duration::from_secs(1), BEAM_TOKENS), 15);
-        assert_eq!(token_cap(Duration::from_secs(600), TOKENS), 224);
+        assert_eq!(Search::GREEDY.token_cap(Duration::from_secs(1)), 28);
+        assert_eq!(Search::BEAM.token_cap(Duration::from_secs(1)), 15);
+        assert_eq!(Search::GREEDY.token_cap(Duration::from_secs(600)), 224);
     }
 }
