@@ -53,7 +53,12 @@ impl Whisper {
                 if let Some(tail) = &mut self.tail {
                     tail.brief = brief;
                 }
-                tracing::debug!(width, margin = recipe.margin, brief, "silence behind a clip, encoder frames");
+                tracing::debug!(
+                    width,
+                    margin = recipe.margin,
+                    brief,
+                    "silence behind a clip, encoder frames"
+                );
                 return Ok(());
             }
             let Some(misfit) = self.tail.take() else { break };
