@@ -64,7 +64,7 @@ pub fn gate(language: &str, heard: &Recognized, voiced: Duration, purpose: Purpo
     (heard.text.split_whitespace().count() as f64 > most).then_some(Gate::TooFast)
 }
 
-/// The other readings of a segment that pass every gate.
+/// The other readings of a segment that pass every gate and differ in their words.
 #[must_use]
 pub fn others(language: &str, heard: &Recognized, voiced: Duration, purpose: Purpose) -> Vec<String> {
     let passes = |Reading { text, score }: &Reading| {
@@ -72,7 +72,16 @@ pub fn others(language: &str, heard: &Recognized, voiced: Duration, purpose: Pur
             Recognized { text: text.clone(), score: *score, no_speech: heard.no_speech, others: Vec::new() };
         gate(language, &alone, voiced, purpose).is_none().then_some(alone.text)
     };
-    heard.others.iter().filter_map(passes).collect()
+    let mut known = vec![words(&heard.text)];
+    let mut is_new = |text: &String| {
+        let words = words(text);
+        let new = !known.contains(&words);
+        if new {
+            known.push(words);
+        }
+        new
+    };
+    heard.others.iter().filter_map(passes).filter(|text| is_new(text)).collect()
 }
 
 /// The lowest score with which a text is believed although the model hears no speech.

@@ -211,8 +211,13 @@ async fn the_last_word_on_who_answered_goes_to_the_careful_model() {
 
 #[tokio::test]
 async fn other_readings_go_through_the_gates_and_to_the_last_word_only() {
-    let others =
-        ["the number you have dialed", "thanks for watching", "one two three four five six seven eight"];
+    let others = [
+        "It was cold!",
+        "the number you have dialed",
+        "thanks for watching",
+        "one two three four five six seven eight",
+        "The number you have dialed.",
+    ];
     let asr = AsrHandle::start(Scripted::always("it was cold").also(&others).shared(), 1, 8, None).unwrap();
     let (reply, mut answers) = mpsc::channel(8);
     for (purpose, expected) in [
@@ -220,7 +225,7 @@ async fn other_readings_go_through_the_gates_and_to_the_last_word_only() {
         (Purpose::AmdLate, &[][..]),
         (Purpose::AmdCareful, &["the number you have dialed"]),
     ] {
-        // A second of voice holds no more than nine words' worth, and one of these is an invention.
+        // So little voice cannot be eight words, one of these is an invention, and two say what is known.
         let segment = Segment { voiced: Duration::from_millis(700), ..job(1, purpose, &reply).segment };
         asr.submit(Job { segment, ..job(1, purpose, &reply) }).unwrap();
         let done = answers.recv().await.unwrap();
