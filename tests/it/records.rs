@@ -7,7 +7,7 @@ use sidetone::{
     config::RecordAudio,
     store::{delete_files, record_dir},
 };
-use sidetone_core::call::CallId;
+use sidetone_core::call::{CallId, Event};
 use sqlx::{Connection as _, SqliteConnection};
 
 use crate::support::{ANNA, Rig, Setup, anna, names};
@@ -37,7 +37,9 @@ async fn audio_is_kept_as_told_and_every_event_as_a_line() {
         tokio::join!(recorded(RecordAudio::Off), recorded(RecordAudio::Amd), recorded(RecordAudio::All));
     assert_eq!(wav_ms(&off.0, &off.1), None);
     let window = wav_ms(&amd.0, &amd.1).expect("a recording");
-    assert!((1000..=1800).contains(&window), "{window} ms of the about 1200 that are judged");
+    let verdict = amd.0.event(&amd.1, |event| matches!(event, Event::Verdict { .. })).await;
+    let Event::Verdict { at_ms: judged, .. } = verdict.event else { panic!("{verdict:?}") };
+    assert_eq!(window as u64, judged, "all that was judged, and no more");
     let whole = wav_ms(&all.0, &all.1).expect("a recording");
     assert!(whole > 3500, "{whole} ms");
     for (rig, call) in [off, amd, all] {
