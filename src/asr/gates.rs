@@ -64,9 +64,30 @@ pub fn gate(language: &str, heard: &Recognized, voiced: Duration, purpose: Purpo
     (heard.text.split_whitespace().count() as f64 > most).then_some(Gate::TooFast)
 }
 
-/// The other readings of a segment that pass every gate and differ in their words.
+/// What the gates let through.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Passed {
+    /// The likeliest reading, or what refused it.
+    pub first: Result<String, Gate>,
+    /// Others that pass too and differ in their words, likeliest first.
+    pub others: Vec<String>,
+}
+
+impl From<Gate> for Passed {
+    fn from(gate: Gate) -> Self {
+        Self { first: Err(gate), others: Vec::new() }
+    }
+}
+
+/// Sends every reading of a segment through the gates; arguments as [`gate`]'s.
 #[must_use]
-pub fn others(language: &str, heard: &Recognized, voiced: Duration, purpose: Purpose) -> Vec<String> {
+pub fn pass(language: &str, heard: Recognized, voiced: Duration, purpose: Purpose) -> Passed {
+    let others = others(language, &heard, voiced, purpose);
+    let first = gate(language, &heard, voiced, purpose).map_or(Ok(heard.text), Err);
+    Passed { first, others }
+}
+
+fn others(language: &str, heard: &Recognized, voiced: Duration, purpose: Purpose) -> Vec<String> {
     let passes = |Reading { text, score }: &Reading| {
         let alone =
             Recognized { text: text.clone(), score: *score, no_speech: heard.no_speech, others: Vec::new() };

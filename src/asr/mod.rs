@@ -22,7 +22,7 @@ use tokio::{sync::mpsc, time::Instant};
 use crate::config;
 
 pub use self::{
-    gates::{before, gate, others},
+    gates::{Passed, before, gate, pass},
     scheduler::{NotAdmitting, Tuning},
     worker::{AsrHandle, EngineStats, Model},
 };
@@ -45,6 +45,14 @@ pub trait Recognizer: Send + Sync + 'static {
     /// As [`Recognizer::recognize`].
     fn recognize_widely(&self, language: &str, batch: &[Segment]) -> Result<Vec<Recognized>, RecognizeError> {
         self.recognize(language, batch)
+    }
+
+    /// One or the other.
+    ///
+    /// # Errors
+    /// As [`Recognizer::recognize`].
+    fn read(&self, language: &str, batch: &[Segment], wide: bool) -> Result<Vec<Recognized>, RecognizeError> {
+        if wide { self.recognize_widely(language, batch) } else { self.recognize(language, batch) }
     }
 
     /// How likely each of these languages is the one spoken, in their order; they add up to 1.

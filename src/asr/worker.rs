@@ -11,8 +11,9 @@ use sidetone_core::call::{AsrFailure, CallId, Gate, LanguageHeard, Purpose, Utte
 use tokio::{sync::mpsc::error::TrySendError, time::Instant};
 
 use super::{
-    Job, JobDone, Observer, RecognizeError, Recognized, Recognizer, SAMPLE_RATE, Segment, gates, is_careful,
-    is_wide, primary_language,
+    Job, JobDone, Observer, RecognizeError, Recognized, Recognizer, SAMPLE_RATE, Segment,
+    gates::{self, Passed},
+    is_careful, is_wide, primary_language,
     queue::{TurnedAway, Waiting},
     scheduler::{NotAdmitting, Scheduler, Tuning, Work},
 };
@@ -317,7 +318,7 @@ impl Engine {
             batch.into_iter().partition(|w| gates::before(&w.job.segment).is_some());
         let begun = Instant::now();
         for waiting in hopeless {
-            self.answer(waiting, None, Ok(Err(Gate::NoSpeech).into()), (begun, Duration::ZERO));
+            self.answer(waiting, None, Ok(Gate::NoSpeech.into()), (begun, Duration::ZERO));
         }
         let first = &batch.first()?.job;
         if let Some(among) = first.among.clone() {
@@ -334,7 +335,7 @@ impl Engine {
         match outcome {
             Ok(texts) => {
                 for (waiting, heard) in batch.into_iter().zip(texts) {
-                    let passed = gated(&language, heard, &waiting.job);
+                    let passed = passed(&language, heard, &waiting.job);
                     self.answer(waiting, None, Ok(passed), (begun, compute));
                 }
                 Some(true)
@@ -366,7 +367,7 @@ impl Engine {
         match outcome {
             Ok((heard, texts)) => {
                 let text = texts.into_iter().next().unwrap_or_default();
-                let passed = gated(&heard.language, text, &waiting.job);
+                let passed = passed(&heard.language, text, &waiting.job);
                 self.answer(waiting, Some(heard), Ok(passed), (begun, compute));
                 true
             }
@@ -426,25 +427,8 @@ enum Failure {
     Request,
 }
 
-/// What the gates let through.
-struct Passed {
-    first: Result<String, Gate>,
-    others: Vec<String>,
-}
-
-impl From<Result<String, Gate>> for Passed {
-    fn from(first: Result<String, Gate>) -> Self {
-        Self { first, others: Vec::new() }
-    }
-}
-
-fn gated(language: &str, heard: Recognized, job: &Job) -> Passed {
-    let others = gates::others(language, &heard, job.segment.voiced, job.purpose);
-    let first = match gates::gate(language, &heard, job.segment.voiced, job.purpose) {
-        Some(gate) => Err(gate),
-        None => Ok(heard.text),
-    };
-    Passed { first, others }
+fn passed(language: &str, heard: Recognized, job: &Job) -> Passed {
+    gates::pass(language, heard, job.segment.voiced, job.purpose)
 }
 
 /// The likeliest of the allowed languages.
@@ -462,14 +446,7 @@ fn recognize(
     segments: &[Segment],
     wide: bool,
 ) -> Result<Vec<Recognized>, Failure> {
-    let ask = || {
-        if wide {
-            model.recognizer.recognize_widely(language, segments)
-        } else {
-            model.recognizer.recognize(language, segments)
-        }
-    };
-    match catch_unwind(AssertUnwindSafe(ask)) {
+    match catch_unwind(AssertUnwindSafe(|| model.recognizer.read(language, segments, wide))) {
         Ok(Ok(texts)) if texts.len() == segments.len() => Ok(texts),
         Ok(Ok(texts)) => {
             tracing::error!(asked = segments.len(), answered = texts.len(), "the recogniser lost a segment");

@@ -14,7 +14,7 @@ use super::{
     cache::{Cache, Key},
 };
 use crate::{
-    asr::{self, LoadError, Recognized, Recognizer, Segment, models, primary_language},
+    asr::{self, LoadError, Passed, Recognized, Recognizer, Segment, models, primary_language},
     config,
 };
 
@@ -233,11 +233,8 @@ impl Ear<'_> {
         let Some((heard, took)) = self.recognized(request, segment) else {
             return (Heard::Failed(AsrFailure::Engine), Vec::new(), Duration::ZERO);
         };
-        let others = asr::others(&self.language, &heard, segment.voiced, request.purpose);
-        let outcome = match asr::gate(&self.language, &heard, segment.voiced, request.purpose) {
-            Some(gate) => Heard::Nothing(gate),
-            None => Heard::Text(heard.text),
-        };
+        let Passed { first, others } = asr::pass(&self.language, heard, segment.voiced, request.purpose);
+        let outcome = first.map_or_else(Heard::Nothing, Heard::Text);
         (outcome, others, self.hearing.fixed.unwrap_or(took))
     }
 
@@ -258,12 +255,7 @@ impl Ear<'_> {
             return Some(known);
         }
         let begun = Instant::now();
-        let one = std::slice::from_ref(segment);
-        let heard = if key.wide {
-            model.recognizer.recognize_widely(&self.language, one)
-        } else {
-            model.recognizer.recognize(&self.language, one)
-        };
+        let heard = model.recognizer.read(&self.language, std::slice::from_ref(segment), key.wide);
         let took = begun.elapsed();
         match heard {
             Ok(mut texts) => {

@@ -68,7 +68,7 @@ pub enum Cause {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Evidence {
-    /// What was heard, as transcribed.
+    /// What was heard, as transcribed: the likeliest reading, or the one that made a machine of them.
     Text {
         text: String,
     },
